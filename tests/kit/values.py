@@ -203,3 +203,8 @@ def path_keys_of_deletion(record: DeletionRecord) -> list[bytes]:
     """The keys whose older entries a deletion marks (FORMAT.md, section 3.4)."""
     text = record.path
     return [path_key(t, text) for t in (FILE, DIRECTORY, SYMLINK)] + [raw_key(text)]
+
+
+def is_task_record(type_: int, version: int, value: bytes) -> bool:
+    """AeorDB's own records (FORMAT.md, section 7): JSON of entry type 2, version 0."""
+    return type_ == FILE and version == 0 and value[:1] in (b"{", b"[") and value[2:3] != b"/"
