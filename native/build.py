@@ -28,7 +28,9 @@ def ffibuilder() -> FFI:
         "aeordb.native._native",
         "\n".join(f'#include "{path.name}"' for path in headers()),
         sources=[str(path) for path in sorted(NATIVE.glob("*.c"))],
-        depends=[str(path) for path in sorted(NATIVE.glob("*.h"))],
+        depends=[
+            str(path) for pattern in ("*.h", "*.inc") for path in sorted(NATIVE.glob(pattern))
+        ],
         include_dirs=[str(NATIVE)],
         extra_compile_args=["-O3", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
     )

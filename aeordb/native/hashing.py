@@ -1,0 +1,128 @@
+"""BLAKE3-256 and CRC-32 by the native helper (native/blake3.h, native/crc32.h).
+
+Every call takes bytes-like objects, runs without the GIL, and chooses SIMD at run time.
+"""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from aeordb.native._native import ffi, lib
+
+Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
+
+HASH_SIZE = 32
+PREFIX_LIMIT = 64  # bytes: what fits the block that an input's first bytes share with it
+SIMD_NAMES = ("portable", "sse4.1", "avx2", "avx512")
+
+
+def blake3(data: Buffer) -> bytes:
+    """The 32-byte BLAKE3 hash of ``data``."""
+    view = ffi.from_buffer(data)
+    out = ffi.new("uint8_t[32]")
+    lib.aeor_blake3(view, len(view), out)
+    return bytes(ffi.buffer(out))
+
+
+class Hasher:
+    """A BLAKE3 hash over a stream of any length; not to be shared between threads."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, data: Buffer = b"") -> None:
+        self._state = ffi.new("aeor_blake3_hasher *")
+        lib.aeor_blake3_init(self._state)
+        self.update(data)
+
+    def update(self, data: Buffer) -> None:
+        """Append ``data`` to the stream."""
+        view = ffi.from_buffer(data)
+        lib.aeor_blake3_update(self._state, view, len(view))
+
+    def digest(self) -> bytes:
+        """The 32-byte hash of all so far; the stream may go on."""
+        out = ffi.new("uint8_t[32]")
+        lib.aeor_blake3_digest(self._state, out)
+        return bytes(ffi.buffer(out))
+
+
+def blake3_many(inputs: Sequence[bytes], prefix: bytes = b"") -> list[bytes]:
+    """The hash of ``prefix`` + input for each input, in SIMD lanes side by side.
+
+    Raises ValueError for a prefix of more than 64 bytes.
+    """
+    joined = b"".join(inputs)
+    lengths = array("Q", map(len, inputs))
+    out = bytearray(HASH_SIZE * len(lengths))
+    _check(
+        lib.aeor_blake3_joined(
+            joined, len(joined), _words(lengths), len(lengths), prefix, len(prefix), _bytes(out)
+        )
+    )
+    hashes = bytes(out)
+    return [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
+
+
+def blake3_slices(
+    buffer: Buffer, offsets: array[int], lengths: array[int], prefix: bytes = b""
+) -> bytes:
+    """The hashes of ``prefix`` + slice, one after the other, for n slices of ``buffer``.
+
+    ``offsets`` and ``lengths`` are arrays of type "Q" with n items, in bytes.  Raises ValueError
+    for a slice that leaves the buffer, and for a prefix of more than 64 bytes.
+    """
+    if len(offsets) != len(lengths):
+        raise ValueError(f"{len(offsets)} offsets, but {len(lengths)} lengths")
+    view = ffi.from_buffer(buffer)
+    out = bytearray(HASH_SIZE * len(offsets))
+    _check(
+        lib.aeor_blake3_slices(
+            view,
+            len(view),
+            _words(offsets),
+            _words(lengths),
+            len(offsets),
+            prefix,
+            len(prefix),
+            _bytes(out),
+        )
+    )
+    return bytes(out)
+
+
+def crc32(data: Buffer, value: int = 0) -> int:
+    """The CRC-32 of ``data``, continued from ``value``: the same as ``zlib.crc32``."""
+    view = ffi.from_buffer(data)
+    crc: int = lib.aeor_crc32(view, len(view), value)
+    return crc
+
+
+def simd_name() -> str:
+    """The instruction set that BLAKE3 uses: one of SIMD_NAMES."""
+    return SIMD_NAMES[lib.aeor_blake3_simd()]
+
+
+def set_simd(name: str) -> None:
+    """Use another instruction set (for tests); ValueError if this CPU lacks it."""
+    if name not in SIMD_NAMES or lib.aeor_blake3_set_simd(SIMD_NAMES.index(name)):
+        raise ValueError(f"no SIMD level {name!r} here")
+
+
+def _words(numbers: array[int]) -> ffi.CData:
+    if numbers.typecode != "Q":
+        raise ValueError(f"an array of type 'Q' is needed, not {numbers.typecode!r}")
+    return ffi.from_buffer("uint64_t[]", numbers)
+
+
+def _bytes(out: bytearray) -> ffi.CData:
+    return ffi.from_buffer("uint8_t[]", out, require_writable=True)
+
+
+def _check(code: int) -> None:
+    if code == lib.AEOR_ERR_BOUNDS:
+        raise ValueError("a slice leaves its buffer")
+    if code:
+        raise ValueError(f"a prefix has at most {PREFIX_LIMIT} bytes")
