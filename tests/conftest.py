@@ -1,0 +1,42 @@
+"""Fixtures that every test may ask for."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kit.fixtures import fixture_path
+from tests.kit.rules import assert_file
+
+if TYPE_CHECKING:
+    import aeordb
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator["aeordb.Database"]:
+    """A new database at `tmp_path/data.aeordb`; closed and checked by the rules afterwards.
+
+    A test that damages the file on purpose works on a copy.
+    """
+    import aeordb
+
+    path = tmp_path / "data.aeordb"
+    database = aeordb.open(path, "x")
+    try:
+        yield database
+    finally:
+        database.close()
+    assert_file(path)
+
+
+@pytest.fixture
+def fixture_copy(tmp_path: Path) -> Callable[[str], Path]:
+    """Copies a file made by AeorDB into the test's folder, writable, and gives its path."""
+
+    def copy(name: str) -> Path:
+        path = tmp_path / f"{name}.aeordb"
+        path.write_bytes(fixture_path(name).read_bytes())
+        return path
+
+    return copy
