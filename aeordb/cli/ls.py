@@ -1,0 +1,54 @@
+"""`aeordb ls`: what is in a folder, or in the whole tree below it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from aeordb.cli.output import listing_line, listing_name
+from aeordb.cli.shell import READS, Command, Shell, at_option
+
+if TYPE_CHECKING:
+    from aeordb import Stat, View
+
+
+@click.command(
+    "ls",
+    cls=Command,
+    short_help="List a folder, or all below it.",
+    examples=("aeordb ls", "aeordb ls -R /docs --at v1", "aeordb ls --names /docs | wc -l"),
+    exits=READS,
+)
+@click.argument("path", metavar="[PATH]", default="/")
+@click.option("-R", "--recursive", is_flag=True, help="List the folders below too, by whole path.")
+@click.option("--names", is_flag=True, help="Print names alone, without kind, size and time.")
+@click.option("-a", "--all", "hidden", is_flag=True, help="Show names that begin with '.aeordb-'.")
+@at_option
+@click.pass_obj
+def command(
+    shell: Shell, path: str, recursive: bool, names: bool, hidden: bool, version: str
+) -> None:
+    """List the folder PATH, one line per entry: kind, size in bytes, time of change, name.
+
+    PATH may be a file or symlink too; without it the root '/' is listed. Folders end in '/',
+    symlinks are followed by '->' and their target.
+    """
+    show = listing_name if names else listing_line
+
+    def line(stat: "Stat") -> str:
+        whole = recursive or stat.path == start.path
+        return show(stat, stat.path if whole else stat.path.rpartition("/")[2])
+
+    with shell.open() as db:
+        view = db.at(version)
+        start = view.stat(path)
+        shell.items(entries(view, start, recursive=recursive, hidden=hidden), line)
+
+
+def entries(view: "View", start: "Stat", *, recursive: bool, hidden: bool) -> "Iterator[Stat]":
+    """What `ls` lists: what is in or below a folder; a file or symlink itself."""
+    if start.kind != "folder":
+        return iter([start])
+    if recursive:
+        return view.walk(start.path, hidden=hidden)
+    return view.list(start.path, hidden=hidden)
