@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from tests.kit.layout import HotTail, MalformedError, Slot, read_hot_tail
+from tests.kit.layout import HEADER_LENGTH, HotTail, MalformedError, Slot, read_hot_tail
 from tests.kit.oracle import Oracle
 
 
@@ -40,4 +40,5 @@ class Subject:
             tail = read_hot_tail(self.data, other.hot_tail)
         except MalformedError:
             return None
-        return other.hot_tail, other.hot_tail + tail.length
+        # An empty tail has 18 bytes; a void entry over it needs more.
+        return other.hot_tail, other.hot_tail + max(tail.length, HEADER_LENGTH)
