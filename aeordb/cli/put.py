@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from aeordb import PutReport, Transaction
 
 COUNTS = ("files", "unchanged", "folders", "symlinks", "deleted", "bytes")
+
+
+class How(NamedTuple):
+    """The options."""
+
+    recursive: bool
+    delete: bool
+    checksum: bool
+    content_type: str | None
 
 
 @click.command(
@@ -41,7 +50,15 @@ COUNTS = ("files", "unchanged", "folders", "symlinks", "deleted", "bytes")
 )
 @click.option("--content-type", metavar="TYPE", help="The type of a single file, as 'text/plain'.")
 @click.pass_obj
-def command(shell: Shell, sources: tuple[str, ...], dest: str, **options: Any) -> None:
+def command(
+    shell: Shell,
+    sources: tuple[str, ...],
+    dest: str,
+    recursive: bool,
+    delete: bool,
+    checksum: bool,
+    content_type: str | None,
+) -> None:
     """Put local files (SRC...) into the database at DEST.
 
     One file becomes DEST, or goes into it where DEST is a folder or ends with '/'. With -r, one
@@ -50,15 +67,16 @@ def command(shell: Shell, sources: tuple[str, ...], dest: str, **options: Any) -
     DEST under its own name. SRC '-' is standard input. All is one commit: it happens whole or not
     at all.
     """
-    if options["content_type"] is not None and (options["recursive"] or len(sources) > 1):
+    if content_type is not None and (recursive or len(sources) > 1):
         raise UsageError("--content-type is for a single file")
-    if options["delete"] and not options["recursive"]:
+    if delete and not recursive:
         raise UsageError("--delete needs -r")
+    how = How(recursive, delete, checksum, content_type)
     totals = dict.fromkeys(COUNTS, 0)
     with shell.open("r+") as db:
         with db.transaction() as tx:
             for source, path in targets(tx, sources, dest):
-                put_one(shell, tx, source, path, totals, **options)
+                put_one(shell, tx, source, path, how, totals)
         result = {**totals, "version": db.head}
     shell.answer(result, lines(result))
 
@@ -78,24 +96,20 @@ def put_one(
     tx: "Transaction",
     source: str,
     path: str,
+    how: How,
     totals: dict[str, int],
-    *,
-    recursive: bool,
-    delete: bool,
-    checksum: bool,
-    content_type: str | None,
 ) -> None:
     """Puts one source and adds what that did to the totals."""
     if source != "-" and Path(source).is_dir():
-        if not recursive:
+        if not how.recursive:
             raise UsageError(f"{quote(source)} is a folder", hint="Use -r to put folders.")
         report = tx.put_tree(
-            source, path, delete=delete, checksum=checksum, progress=shell.progress()
+            source, path, delete=how.delete, checksum=how.checksum, progress=shell.progress()
         )
         add_report(shell, totals, report)
         return
     content = sys.stdin.buffer if source == "-" else Path(source)
-    stat = tx.put(path, content, content_type=content_type, progress=shell.progress())
+    stat = tx.put(path, content, content_type=how.content_type, progress=shell.progress())
     totals["files"] += 1
     totals["bytes"] += stat.size
 
