@@ -1,0 +1,171 @@
+#include "index.h"
+
+#include "blake3.h"
+#include "entry.h"
+#include "map.h"
+#include "table.h"
+
+bool aeor_voids_rise(const uint8_t *voids, uint64_t count) {
+    uint64_t end = 0;
+    for (uint64_t i = 0; i < count; i++, voids += 16) {
+        if (aeor_get64(voids) < end || aeor_get64(voids + 8) <= aeor_get64(voids)) return false;
+        end = aeor_get64(voids + 8);
+    }
+    return true;
+}
+
+/* True if the bytes from `offset` meet a void; they end at the end of numbers at the latest. */
+static bool in_void(const struct aeor_index *index, uint64_t offset, uint64_t length) {
+    uint64_t low = 0, high = index->void_count;
+    uint64_t end = length <= UINT64_MAX - offset ? offset + length : UINT64_MAX;
+    while (low < high) { /* the first void that ends behind the offset */
+        uint64_t middle = low + (high - low) / 2;
+        if (aeor_get64(index->voids + 16 * middle + 8) > offset) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low < index->void_count && aeor_get64(index->voids + 16 * low) < end;
+}
+
+static bool page_covered(const struct aeor_index *index, uint64_t page) {
+    return index->no_pages || (index->covered && (index->covered[page / 8] >> page % 8 & 1));
+}
+
+/* The record of the first table that knows the key, or NULL. */
+static const uint8_t *table_record(const struct aeor_index *index, const uint8_t *key,
+                                   uint32_t tables) {
+    for (uint32_t i = 0; i < tables; i++) {
+        int64_t number = aeor_table_find(index->tables[i], key);
+        if (number >= 0) return index->tables[i]->records + number * AEOR_RECORD;
+    }
+    return NULL;
+}
+
+/* Takes over what stands behind the key in a record or a page's entry. */
+static int answer(const uint8_t *behind_key, struct aeor_hit *hit) {
+    hit->kv = behind_key[0];
+    hit->offset = aeor_get64(behind_key + 1);
+    hit->total_length = aeor_get32(behind_key + 9);
+    return hit->kv & AEOR_KV_DELETED ? AEOR_ABSENT : AEOR_OK;
+}
+
+int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct aeor_hit *hit) {
+    uint8_t image[AEOR_PAGE];
+    uint32_t count, at;
+    const uint8_t *record = table_record(index, key, index->table_count);
+    if (record != NULL) return answer(record + AEOR_RECORD_KV, hit);
+    if (index->no_pages || index->pages == 0) return AEOR_ABSENT;
+    uint64_t page = aeor_page_of(key, index->pages);
+    if (page_covered(index, page)) return AEOR_ABSENT;
+    hit->page = page;
+    int code = aeor_page_load(index->map, index->map_length, index->kv_offset, index->pages, page,
+                              image, &count);
+    if (code != AEOR_OK) return code;
+    at = aeor_page_find(image, count, key);
+    if (at == count) return AEOR_ABSENT;
+    code = answer(aeor_page_entry(image, at) + AEOR_HASH, hit);
+    return code == AEOR_OK && in_void(index, hit->offset, hit->total_length) ? AEOR_ABSENT : code;
+}
+
+int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
+                         uint8_t *records, struct aeor_hit *hit) {
+    for (uint64_t i = 0; i < count; i++, keys += AEOR_HASH, records += AEOR_RECORD) {
+        int code = aeor_index_find(index, keys, hit);
+        if (code == AEOR_OK) {
+            aeor_record_write(records, keys, hit->kv, hit->offset, hit->total_length);
+        } else if (code == AEOR_ABSENT) {
+            memset(records, 0, AEOR_RECORD);
+        } else {
+            return code;
+        }
+    }
+    return AEOR_OK;
+}
+
+int aeor_index_read(const struct aeor_index *index, const uint8_t *key, uint8_t *scratch,
+                    uint64_t capacity, struct aeor_hit *hit) {
+    struct aeor_entry entry;
+    uint8_t hash[AEOR_HASH], *start = scratch + AEOR_ENTRY_START;
+    int code = aeor_index_find(index, key, hit);
+    if (code != AEOR_OK) return code;
+    if (hit->total_length < AEOR_ENTRY_START + AEOR_HASH) return AEOR_ERR_ENTRY_LENGTHS;
+    if (!aeor_inside(hit->offset, hit->total_length, index->map_length)) {
+        return AEOR_ERR_ENTRY_BOUNDS;
+    }
+    if (hit->total_length > capacity) {
+        code = aeor_entry_header(index->map, index->map_length, hit->offset, hit->total_length,
+                                 &entry);
+        hit->value_length = entry.value_length;
+        return code == AEOR_OK ? AEOR_LARGE : code;
+    }
+    code = aeor_map_copy(scratch, index->map, index->map_length, hit->offset, hit->total_length);
+    if (code == AEOR_OK) code = aeor_entry_parse(scratch, hit->offset, &entry);
+    if (code != AEOR_OK) return code;
+    if (entry.total_length != hit->total_length) return AEOR_ERR_ENTRY_LENGTHS;
+    if (entry.key_length != AEOR_HASH || memcmp(start, key, AEOR_HASH) != 0) {
+        return AEOR_ERR_ENTRY_KEY;
+    }
+    memcpy(hash, scratch + AEOR_ENTRY_HEADER, AEOR_HASH);
+    start[-1] = entry.type; /* over the stored hash's last byte: now all that is hashed adjoins */
+    uint8_t actual[AEOR_HASH];
+    aeor_blake3(start - 1, 1 + AEOR_HASH + (uint64_t)entry.value_length, actual);
+    if (memcmp(hash, actual, AEOR_HASH) != 0) return AEOR_ERR_ENTRY_HASH;
+    hit->time = entry.time;
+    hit->type = entry.type;
+    hit->version = entry.version;
+    hit->flags = entry.flags;
+    hit->compression = entry.compression;
+    hit->value_at = AEOR_ENTRY_START + AEOR_HASH;
+    hit->value_length = entry.value_length;
+    return AEOR_OK;
+}
+
+static bool wanted(uint8_t kv, int kv_type) {
+    return !(kv & AEOR_KV_DELETED) && (kv_type < 0 || (kv & AEOR_KV_TYPE) == kv_type);
+}
+
+int aeor_index_scan_pages(const struct aeor_index *index, uint64_t first, uint64_t last,
+                          int kv_type, struct aeor_bytes *records, struct aeor_hit *hit) {
+    uint8_t image[AEOR_PAGE], record[AEOR_RECORD];
+    uint32_t count;
+    if (index->no_pages) return AEOR_OK;
+    for (uint64_t page = first; page < last && page < index->pages; page++) {
+        if (page_covered(index, page)) continue;
+        hit->page = page;
+        int code = aeor_page_load(index->map, index->map_length, index->kv_offset, index->pages,
+                                  page, image, &count);
+        for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
+            const uint8_t *entry = aeor_page_entry(image, at);
+            bool killed = kv_type == AEOR_SCAN_KILLED;
+            if (!killed && !wanted(entry[AEOR_HASH], kv_type)) continue;
+            bool dead = in_void(index, aeor_get64(entry + AEOR_HASH + 1),
+                                aeor_get32(entry + AEOR_HASH + 9));
+            if (dead != killed || table_record(index, entry, index->table_count)) continue;
+            record[0] = 1;
+            memcpy(record + 1, entry, AEOR_PAGE_ENTRY);
+            if (killed) record[AEOR_RECORD_KV] |= AEOR_KV_DELETED;
+            code = aeor_bytes_add(records, record, sizeof record);
+        }
+        if (code != AEOR_OK) return code;
+    }
+    return AEOR_OK;
+}
+
+int aeor_index_scan_tables(const struct aeor_index *index, int kv_type,
+                           struct aeor_bytes *records) {
+    for (uint32_t i = 0; i < index->table_count; i++) {
+        const struct aeor_table *table = index->tables[i];
+        for (uint64_t number = 0; number < table->count; number++) {
+            const uint8_t *record = table->records + number * AEOR_RECORD;
+            if (!wanted(record[AEOR_RECORD_KV], kv_type) ||
+                table_record(index, record + AEOR_RECORD_KEY, i)) {
+                continue;
+            }
+            int code = aeor_bytes_add(records, record, AEOR_RECORD);
+            if (code != AEOR_OK) return code;
+        }
+    }
+    return AEOR_OK;
+}

@@ -1,0 +1,62 @@
+/* One view's index: tables of newer records over the pages of the map, less what voids cover. */
+#ifndef AEOR_INDEX_H
+#define AEOR_INDEX_H
+
+#include "aeor.h"
+#include "page.h"
+
+/* cdef */
+enum { AEOR_INDEX_TABLES = 4 };
+
+/* All pointers are the caller's and outlive the index. */
+struct aeor_index {
+    const uint8_t *map;
+    uint64_t map_length;
+    uint64_t kv_offset, pages;
+    const struct aeor_table *tables[4]; /* asked in this order; the first that knows answers */
+    uint32_t table_count;
+    bool no_pages;          /* the tables are all there is */
+    const uint8_t *covered; /* NULL, or a bit per page: that page is answered by the tables alone */
+    const uint8_t *voids;   /* (u64 offset, u64 end) little-endian, rising, disjoint */
+    uint64_t void_count;
+};
+
+struct aeor_hit {
+    uint64_t offset;
+    uint64_t page; /* the bad page, with AEOR_ERR_PAGE */
+    int64_t time;
+    uint32_t total_length;
+    uint32_t value_at, value_length; /* the value, within the scratch buffer */
+    uint8_t kv, type, version, flags, compression;
+};
+
+/* True if each void ends behind its start and no later than the next one's start. */
+bool aeor_voids_rise(const uint8_t *voids, uint64_t count);
+
+/* Where the entry of `key` (32 bytes) is: fills kv, offset and total_length. */
+int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct aeor_hit *hit);
+
+/* The same for `count` keys: a 46-byte record each, of which the first byte is 0 if absent. */
+int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
+                         uint8_t *records, struct aeor_hit *hit);
+
+/* Finds, copies to `scratch` and verifies an entry whose total length is at most `capacity`. */
+int aeor_index_read(const struct aeor_index *index, const uint8_t *key, uint8_t *scratch,
+                    uint64_t capacity, struct aeor_hit *hit);
+
+enum {
+    AEOR_SCAN_LIVE = -1,   /* live records of any KV type */
+    AEOR_SCAN_KILLED = -2, /* those that meet a void, marked as deleted */
+};
+
+/* Adds the records of pages first to last - 1 that no table overlays: the live ones of that KV
+ * type, or as above. */
+int aeor_index_scan_pages(const struct aeor_index *index, uint64_t first, uint64_t last,
+                          int kv_type, struct aeor_bytes *records, struct aeor_hit *hit);
+
+/* Adds the live records of that KV type, or of any, in the tables. */
+int aeor_index_scan_tables(const struct aeor_index *index, int kv_type,
+                           struct aeor_bytes *records);
+/* end cdef */
+
+#endif
