@@ -116,13 +116,17 @@ class NotADatabaseError(AeorDBError):
 
 
 class LockedError(AeorDBError):
-    """Another process has the lock; `pid` is its process id, where the system tells."""
+    """Another process has the lock; `pid` is its process id, where the system tells.
+
+    `readers`: it is not a writer, but so many views that stand in the way of the writer.
+    """
 
     code = "locked"
     exit_code = 11
 
     path: str | None
     pid: int | None
+    readers: int | None
 
     def __init__(
         self,
@@ -130,15 +134,18 @@ class LockedError(AeorDBError):
         *,
         path: StrPath | None = None,
         pid: int | None = None,
+        readers: int | None = None,
         hint: str = "",
     ) -> None:
         name = quote(os.fspath(path)) if path is not None else "the database"
         holder = f"process {pid}" if pid is not None else "another process"
+        why = f"{holder} is writing to it" if readers is None else f"{readers} readers have it open"
         super().__init__(
-            message or f"{name} is locked: {holder} is writing to it",
+            message or f"{name} is locked: {why}",
             hint=hint or "Wait until it is done, or stop it, then try again.",
             path=_text(path),
             pid=pid,
+            readers=readers,
         )
 
 

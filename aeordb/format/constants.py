@@ -32,6 +32,7 @@ SPARE_CHECKPOINT: Final = 1
 SPARE_GROWTH: Final = 2
 SPARE_CLEAN: Final = 4
 SPARE_DROPS: Final = 8
+SPARE_DEAD_PAGES: Final = 16
 
 # Entries (FORMAT.md 3)
 ENTRY_MAGIC: Final = b"\xdb\x12\xe0\x0a"

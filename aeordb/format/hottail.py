@@ -140,3 +140,19 @@ def _check_marks(rows: bytes, length: int, offset: int) -> None:
     if good != len(marks):
         bad = next(i for i, mark in enumerate(marks) if mark != c.HOT_TAIL_RECORD_MARK)
         raise FormatError(f"hot tail record marked {marks[bad]}, expected 1", offset + bad * length)
+
+
+def pack_tail_records(
+    keys: Sequence[bytes], kinds: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
+) -> bytes:
+    """Write records of columns: keys of 32 bytes, type and flags, offsets, total lengths."""
+    marks = (c.HOT_TAIL_RECORD_MARK,) * len(keys)
+    return b"".join(map(HOT_TAIL_RECORD.pack, marks, keys, kinds, offsets, lengths))
+
+
+def mark_deleted(records: Bytes) -> bytes:
+    """The same write records with the deleted flag set."""
+    marked = bytearray(records)
+    at = slice(1 + c.HASH_LENGTH, None, c.HOT_TAIL_RECORD_LENGTH)
+    marked[at] = bytes(kind | c.KV_DELETED for kind in marked[at])
+    return bytes(marked)

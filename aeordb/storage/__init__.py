@@ -1,0 +1,1 @@
+"""One database file on disk: locks, map, log, index, commit, growth and recovery."""

@@ -1,0 +1,229 @@
+"""The shadow commit (engine.md section 3): data, sync, slot, sync.
+
+A commit writes behind the live hot tail, or into free ranges that the live hot tail lists, and
+leaves alone whatever the live header slot needs. A cut at any moment leaves that slot in force.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from aeordb.errors import NotDurableError
+from aeordb.format import constants as c
+from aeordb.format.header import Spare
+from aeordb.format.hottail import encode_hot_tail, hot_tail_length
+from aeordb.native.hashing import blake3
+from aeordb.native.table import Table
+from aeordb.storage.datafile import DataFile
+from aeordb.storage.filemap import FileMap
+from aeordb.storage.state import State
+from aeordb.storage.voids import Extent, VoidMap
+
+# AeorDB's scan gives up after 1 MiB without an entry: a longer tail is made a void at once.
+LONG_TAIL = 768 << 10
+# Rounded up, the tails of later commits fit where an earlier one was.
+_TAIL_ROUNDING = 4096
+_PUNCH_FROM = 1 << 16
+_ZEROS = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a commit may change of the header beside HEAD: the KV block's size and the flags."""
+
+    flags: int = 0
+    batch_count: int = 0
+    stage: int | None = None
+    kv_length: int | None = None
+    resize_target: int = 0
+
+
+class Log:
+    """The log's free room and end, and the commit that makes new entries part of it.
+
+    Invariants: `state` is what the live slot says; bytes that it needs are never written; `voids`
+    are ranges that its hot tail lists, less what the running transaction has taken; `frozen` are
+    ranges that AeorDB's gc listed: index pages still hold entries in them, so they stay listed
+    and nothing is put there (engine.md section 4).
+    """
+
+    def __init__(self, file: DataFile, files: FileMap, state: State) -> None:
+        self.file = file
+        self.files = files
+        self.state = state
+        self.frozen: tuple[Extent, ...] = ()
+        self.voids = VoidMap()
+        self.append_at = state.region_end
+        self.last_time = state.last_time
+        self.entry_count = state.header.entry_count
+        # Free once entries stand behind it: the live tail's room; wider while the block grows.
+        self._gap = state.region
+
+    def thawed(self) -> None:
+        """All listed ranges are free to use: no index page holds an entry in them any more."""
+        self.frozen = ()
+        self.reset(dirty=True)
+
+    def reset(self, *, dirty: bool = False) -> None:
+        """Starts from the live state; `dirty`: nothing is known of the bytes of free ranges."""
+        frozen = set(self.frozen)
+        self.voids = VoidMap((v for v in self.state.voids if v not in frozen), dirty=dirty)
+        self._begin()
+
+    def undo(self) -> None:
+        """Forgets what an unfinished transaction placed; what it overwrote is rewritten later."""
+        unsettled = self.voids.unsettled()
+        self.reset()
+        self.voids.unsettle(unsettled)
+        if self.file.broken is None:
+            with suppress(NotDurableError):
+                self.file.truncate(self.state.region_end)
+
+    def _begin(self) -> None:
+        self.append_at = self.state.region_end
+        self._gap = self.state.region
+
+    def place(self, frames: bytearray, lengths: list[int]) -> list[int]:
+        """Writes framed entries into free ranges or at the log's end; their offsets."""
+        if not self.voids:
+            return self._append(frames, lengths)
+        view = memoryview(frames)
+        offsets: list[int] = []
+        unplaced: list[tuple[int, memoryview]] = []
+        start = 0
+        while len(offsets) < len(lengths):
+            count, size = self._fitting(lengths, len(offsets), len(frames) - start)
+            at = self.voids.take(size) if count else None
+            if at is None:
+                count, size = 1, lengths[len(offsets)]
+                unplaced.append((len(offsets), view[start : start + size]))
+                offsets.append(-1)
+            else:
+                self.file.write(at, view[start : start + size])
+                offsets += _running(at, lengths[len(offsets) : len(offsets) + count])
+            start += size
+        if unplaced:
+            parts = bytearray().join(part for _, part in unplaced)
+            placed = self._append(parts, [len(part) for _, part in unplaced])
+            for (i, _), at in zip(unplaced, placed, strict=True):
+                offsets[i] = at
+        return offsets
+
+    def _fitting(self, lengths: list[int], first: int, remaining: int) -> tuple[int, int]:
+        """How many entries from `first` on go into one free range, and their length."""
+        if self.voids.fits(remaining):
+            return len(lengths) - first, remaining
+        largest = self.voids.largest() - c.VOID_MIN_LENGTH
+        count = size = 0
+        while size + lengths[first + count] <= largest:
+            size += lengths[first + count]
+            count += 1
+        return count, size
+
+    def leave_room(self, start: int, end: int) -> None:
+        """The room from `start`, or from the live tail if that lies lower, to `end` becomes one
+        free range with the next commit; entries and tail go behind it."""
+        low = min(start, self._gap[0])
+        self._gap = (low, end - low)
+        self.append_at = max(self.append_at, end)
+
+    def commit(self, table: Table, head: bytes, layout: Layout | None = None) -> None:
+        """Makes `table` (all index entries that are not in the pages) and `head` durable."""
+        layout = layout or Layout(flags=self.state.flags & c.SPARE_DEAD_PAGES)
+        self.write_voids()
+        region, voids = self._place_tail(table)
+        tail = encode_hot_tail(table.record_view(), voids, region[1])
+        self.file.write(region[0], tail)
+        self.file.sync()
+        self.flip(head, region, tuple(voids), blake3(tail), layout, table)
+
+    def flip(
+        self,
+        head: bytes,
+        region: Extent,
+        voids: tuple[Extent, ...],
+        region_hash: bytes,
+        layout: Layout,
+        table: Table,
+    ) -> None:
+        """Writes the other header slot and syncs: the commit's last step."""
+        state = self.state
+        header = replace(
+            state.header,
+            sequence=state.header.sequence + 1,
+            updated_at=self.last_time,
+            head=head,
+            entry_count=self.entry_count,
+            hot_tail_offset=region[0],
+            stage=state.header.stage if layout.stage is None else layout.stage,
+            kv_length=state.header.kv_length if layout.kv_length is None else layout.kv_length,
+            resize_in_progress=int(layout.resize_target != 0),
+            resize_target=layout.resize_target,
+            spare=Spare(layout.flags, region[1], region_hash, layout.batch_count),
+        )
+        slot = 1 - state.slot
+        self.file.write(slot * c.SLOT_LENGTH, header.encode())
+        self.file.sync()
+        self.state = State(
+            slot=slot,
+            header=header,
+            other=state.header,
+            table=table,
+            voids=voids,
+            region=region,
+            last_time=self.last_time,
+        )
+        self.voids.taken.clear()
+        self._begin()
+
+    def write_voids(self) -> None:
+        """Gives every free range of the committed list its void entry, with zeros inside."""
+        for offset, what in self.voids.pending_writes():
+            if isinstance(what, bytes):
+                self.file.write(offset, what)
+            else:
+                self.write_zeros(*what)
+
+    def write_zeros(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros, out of the file system's hands where it can be."""
+        if length >= _PUNCH_FROM and self.file.punch(offset, length):
+            return
+        while length > 0:
+            size = min(length, len(_ZEROS))
+            self.file.write(offset, memoryview(_ZEROS)[:size])
+            offset += size
+            length -= size
+
+    def _place_tail(self, table: Table) -> tuple[Extent, list[Extent]]:
+        """Where this commit's hot tail goes, and the free ranges that it lists."""
+        appended = self.append_at > self.state.region_end
+        room = None if appended else self.voids.ending_at(self.state.log_end)
+        listed = len(self.voids) + len(self.frozen) + 1
+        need = hot_tail_length(len(table), min(listed, c.VOIDS_LISTED_MAX + len(self.frozen)))
+        length = -(-need // _TAIL_ROUNDING) * _TAIL_ROUNDING
+        if room is not None and room[1] >= length:
+            # All of this commit lies in free room before the live tail: the log's end moves down,
+            # the live tail lies behind it and is nobody's once the slot is down.
+            self.voids.remove(room[0])
+            region = (room[0], length)
+        else:
+            region = (self.append_at, length)
+            if self._gap[1]:
+                self.voids.add(*self._gap)
+        self.voids.keep_largest(c.VOIDS_LISTED_MAX)
+        return region, sorted([*self.voids.extents(), *self.frozen])
+
+    def _append(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
+        at = self.append_at
+        self.file.write(at, frames)
+        self.append_at = at + len(frames)
+        return _running(at, lengths)
+
+
+def _running(at: int, lengths: list[int]) -> list[int]:
+    offsets = []
+    for length in lengths:
+        offsets.append(at)
+        at += length
+    return offsets

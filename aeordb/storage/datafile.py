@@ -1,0 +1,266 @@
+"""The only place that changes a file: every write, sync, cut, punch and rename goes through here.
+
+A :class:`FileLayer` makes the system calls; tests put a recording or failing one in its place
+with :func:`use_layer`. :class:`DataFile` adds what each caller needs: complete writes, typed
+errors, and the rule that after a failed sync this process writes no more to the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from typing import Protocol
+
+from aeordb.errors import ExistsError, NotDurableError
+
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_FALLOC_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+
+Bytes = bytes | bytearray | memoryview
+
+
+class FileLayer(Protocol):
+    """The system calls that change files or make changes durable."""
+
+    def open(self, path: str, flags: int, mode: int = 0o644) -> int:
+        """Opens `path` for writing or creation; returns a file descriptor."""
+
+    def close(self, fd: int) -> None:
+        """Closes a descriptor that :meth:`open` gave."""
+
+    def pwrite(self, fd: int, data: Bytes, offset: int) -> int:
+        """Writes at most all of `data` at `offset`; returns the bytes written."""
+
+    def fdatasync(self, fd: int) -> None:
+        """Makes the file's data, and its size, durable."""
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Sets the file's size in bytes."""
+
+    def punch(self, fd: int, offset: int, length: int) -> None:
+        """Takes a range out of the file: it reads as zeros, the size stays."""
+
+    def rename_noreplace(self, source: str, target: str) -> None:
+        """Renames; FileExistsError when `target` is there, with no race."""
+
+    def replace(self, source: str, target: str) -> None:
+        """Renames over `target`."""
+
+    def unlink(self, path: str) -> None:
+        """Removes a name."""
+
+    def fsync_folder(self, path: str) -> None:
+        """Makes the names in a folder durable."""
+
+
+class OsLayer:
+    """The real system calls."""
+
+    def open(self, path: str, flags: int, mode: int = 0o644) -> int:
+        return os.open(path, flags | os.O_CLOEXEC, mode)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def pwrite(self, fd: int, data: Bytes, offset: int) -> int:
+        return os.pwrite(fd, data, offset)
+
+    def fdatasync(self, fd: int) -> None:
+        os.fdatasync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def punch(self, fd: int, offset: int, length: int) -> None:
+        result = _libc().fallocate(
+            fd, _FALLOC_KEEP_SIZE_PUNCH_HOLE, ctypes.c_long(offset), ctypes.c_long(length)
+        )
+        if result != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def rename_noreplace(self, source: str, target: str) -> None:
+        result = _libc().renameat2(
+            _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
+        )
+        if result == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in _UNSUPPORTED:
+            raise OSError(number, os.strerror(number), source, None, target)
+        # File systems without RENAME_NOREPLACE: a hard link refuses an existing name just as well.
+        os.link(source, target)
+        os.unlink(source)
+
+    def replace(self, source: str, target: str) -> None:
+        os.replace(source, target)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def fsync_folder(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+_layer: FileLayer = OsLayer()
+_loaded_libc: ctypes.CDLL | None = None
+
+
+def _libc() -> ctypes.CDLL:
+    global _loaded_libc
+    if _loaded_libc is None:
+        _loaded_libc = ctypes.CDLL(None, use_errno=True)
+    return _loaded_libc
+
+
+def current_layer() -> FileLayer:
+    """The layer that newly opened files use."""
+    return _layer
+
+
+@contextlib.contextmanager
+def use_layer(layer: FileLayer) -> Iterator[None]:
+    """Puts `layer` in place of the system calls for files opened inside the block (tests)."""
+    global _layer
+    before, _layer = _layer, layer
+    try:
+        yield
+    finally:
+        _layer = before
+
+
+class DataFile:
+    """A file open for writing (and positional reading).
+
+    Invariant: once a sync has failed, `broken` says why and every later write raises
+    :class:`NotDurableError`. The kernel may have dropped the pages and cleared the error, so a
+    second sync that succeeds would prove nothing.
+    """
+
+    def __init__(self, path: str, fd: int, layer: FileLayer) -> None:
+        self.path = path
+        self.fd = fd
+        self.broken: str | None = None
+        self._layer = layer
+
+    @classmethod
+    def open(cls, path: str, *, create: bool = False) -> DataFile:
+        """Opens an existing file for reading and writing, or makes a new one.
+
+        Raises FileNotFoundError and other OSErrors; ExistsError when `create` finds the name taken.
+        """
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
+        try:
+            return cls(path, _layer.open(path, flags), _layer)
+        except FileExistsError:
+            raise ExistsError(path=path) from None
+
+    def close(self) -> None:
+        """Closes the descriptor; harmless when closed already."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            self._layer.close(fd)
+
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return os.fstat(self.fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; shorter only at the end of the file."""
+        data = os.pread(self.fd, length, offset)
+        if len(data) in (0, length):
+            return data
+        parts = [data]
+        done = len(data)
+        while done < length:
+            part = os.pread(self.fd, length - done, offset + done)
+            if not part:
+                break
+            parts.append(part)
+            done += len(part)
+        return b"".join(parts)
+
+    def write(self, offset: int, data: Bytes) -> None:
+        """Writes all of `data` at `offset`; raises NotDurableError (disk full, I/O error)."""
+        self._check()
+        length = len(data)
+        try:
+            done = self._layer.pwrite(self.fd, data, offset)
+            if done < length:
+                view = memoryview(data)
+                while done < length:
+                    written = self._layer.pwrite(self.fd, view[done:], offset + done)
+                    if written <= 0:
+                        raise OSError(errno.EIO, "write returned no progress")
+                    done += written
+        except OSError as error:
+            raise self._not_durable("write", error) from error
+
+    def sync(self) -> None:
+        """Makes all writes so far durable; a failure makes this object read-only for good."""
+        self._check()
+        try:
+            self._layer.fdatasync(self.fd)
+        except OSError as error:
+            self.broken = f"an earlier sync failed ({error.strerror or error})"
+            raise self._not_durable("sync", error) from error
+
+    def truncate(self, size: int) -> None:
+        """Sets the file's size."""
+        self._check()
+        try:
+            self._layer.truncate(self.fd, size)
+        except OSError as error:
+            raise self._not_durable("truncate", error) from error
+
+    def punch(self, offset: int, length: int) -> bool:
+        """Gives the range back to the file system; False where it cannot (it must be zeroed)."""
+        self._check()
+        try:
+            self._layer.punch(self.fd, offset, length)
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return False
+            raise self._not_durable("punch", error) from error
+        return True
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise NotDurableError(
+                path=self.path, reason=f"read-only in this process: {self.broken}"
+            )
+
+    def _not_durable(self, action: str, error: OSError) -> NotDurableError:
+        return NotDurableError(path=self.path, reason=f"{action}: {error.strerror or error}")
+
+
+def folder_of(path: str) -> str:
+    """The folder that holds `path`'s name."""
+    return os.path.dirname(path) or "."
+
+
+def rename_new(source: str, target: str) -> None:
+    """Gives a finished, synced file its final name, durably; never over an existing one.
+
+    Raises ExistsError when `target` is there.
+    """
+    try:
+        _layer.rename_noreplace(source, target)
+    except FileExistsError:
+        raise ExistsError(path=target) from None
+    _layer.fsync_folder(folder_of(target))
+
+
+def remove(path: str) -> None:
+    """Removes a name if it is there (a half-made file)."""
+    with contextlib.suppress(FileNotFoundError):
+        _layer.unlink(path)

@@ -1,0 +1,143 @@
+"""Growth of the KV block (engine.md section 3): it takes the room of the log's first entries.
+
+Live entries in the way are copied behind the log; one flagged hot tail commits the copies with
+the entire index; `checkpoint.finish` then writes the larger block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aeordb.format import constants as c
+from aeordb.format.hottail import pack_tail_records
+from aeordb.format.page import block_length
+from aeordb.format.page import pages as stage_pages
+from aeordb.native.index import Index
+from aeordb.native.log import scan_log
+from aeordb.native.pages import order_records, overflow_count
+from aeordb.native.table import Table
+from aeordb.storage.checkpoint import finish
+from aeordb.storage.commit import Layout, Log
+from aeordb.storage.view import make_index
+
+# Above this many entries a page the tail of the distribution finds its page full too often.
+_ENTRIES_PER_PAGE = 18
+OVERFLOW_LIMIT = 512
+_COPY_BYTES = 4 << 20
+
+_Row = tuple[int, int, int, int, bytes]
+
+
+def stage_for(entries: int) -> int:
+    """The lowest stage whose pages take so many entries with next to none finding a page full."""
+    stage = 0
+    while stage_pages(stage) * _ENTRIES_PER_PAGE < entries and stage < c.STAGE_MAX:
+        stage += 1
+    return stage
+
+
+def stage_for_records(records: bytes, at_least: int) -> int:
+    """The lowest stage, from `at_least` on, in which at most 512 records find their page full."""
+    count = len(records) // c.HOT_TAIL_RECORD_LENGTH
+    stage = at_least
+    while stage_pages(stage) * c.PAGE_ENTRIES < count or (
+        overflow_count(records, stage_pages(stage)) > OVERFLOW_LIMIT
+    ):
+        stage += 1
+    return stage
+
+
+def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
+    """Commits `table` and `head`, with a KV block of `stage` (None: the lowest that will do)."""
+    index = make_index(log.files, log.state, table)
+    if stage is None:
+        stage = stage_for_records(_joined(index), log.state.header.stage + 1)
+    edge = c.HEADERS_LENGTH + block_length(stage)
+    moved = Table.from_records(table.records())
+    keep_from = _boundary(log, edge)
+    if keep_from is None:
+        # The whole log is in the way, or ends too close behind the edge for a void entry.
+        keep_from = max(log.append_at, edge + c.VOID_MIN_LENGTH)
+        in_the_way = log.append_at
+        log.voids.clip(in_the_way)
+        log.leave_room(edge, keep_from)
+    else:
+        in_the_way = keep_from
+        log.voids.clip(keep_from)
+        if keep_from > edge:
+            log.voids.add(edge, keep_from - edge, merge=False)
+    for rows in _live_entries(log, table, in_the_way):
+        _copy(log, rows, moved)
+    records = _joined(make_index(log.files, log.state, moved))
+    leads, overflow = order_records(records, stage_pages(stage))
+    whole = Table.from_records(leads + overflow)
+    batch = len(leads) // c.HOT_TAIL_RECORD_LENGTH
+    flags = c.SPARE_CHECKPOINT | c.SPARE_GROWTH | (log.state.flags & c.SPARE_DEAD_PAGES)
+    log.commit(whole, head, Layout(flags, batch, resize_target=stage))
+    finish(log)
+
+
+def _joined(index: Index) -> bytes:
+    return b"".join(index.scan())
+
+
+def _boundary(log: Log, edge: int) -> int | None:
+    """Where the first entry begins that can stay: at `edge`, or with a void entry's room between.
+
+    None if there is no such place before the live hot tail.
+    """
+    state = log.state
+    for offset, *_ in _scan(log, state.header.log_start, state.log_end):
+        if offset == edge or offset >= edge + c.VOID_MIN_LENGTH:
+            return offset
+    return None
+
+
+def _scan(log: Log, start: int, end: int) -> Iterator[_Row]:
+    """Log entries as (offset, length, type, key...) without gaps and free ranges."""
+    for batch in scan_log(log.files.covering(end), start, end):
+        for entry in batch:
+            if entry.type not in (0, c.ENTRY_VOID):
+                yield entry.offset, entry.length, entry.type, entry.time, entry.key
+
+
+def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
+    """The entries before `end` that the index points to, in batches of some MiB."""
+    index = make_index(log.files, log.state, table)
+    rows: list[_Row] = []
+    size = 0
+    for row in _log_rows(log, end):
+        found = index.find(row[4])
+        if found is None or found[1] != row[0]:
+            continue
+        rows.append(row)
+        size += row[1]
+        if size >= _COPY_BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _log_rows(log: Log, end: int) -> Iterator[_Row]:
+    """Entries of the log before `end`: the committed ones, then this transaction's behind the
+    live hot tail."""
+    state = log.state
+    yield from _scan(log, state.header.log_start, min(end, state.log_end))
+    if end > state.region_end:
+        yield from _scan(log, state.region_end, end)
+
+
+def _copy(log: Log, rows: list[_Row], moved: Table) -> None:
+    """Appends these entries' bytes as they stand and notes their new places."""
+    index = make_index(log.files, log.state, moved)
+    source = log.files.covering(rows[-1][0] + rows[-1][1])
+    frames = bytearray()
+    kinds = []
+    for offset, length, kind, _, key in rows:
+        frames += source.copy(offset, length)
+        found = index.find(key)
+        kinds.append(found[0] if found else c.KV_TYPE[kind])
+    lengths = [row[1] for row in rows]
+    offsets = log.place(frames, lengths)
+    moved.put_many(pack_tail_records([row[4] for row in rows], kinds, offsets, lengths))

@@ -1,0 +1,185 @@
+"""A view: one committed version of the file's index, read without a lock against the writer.
+
+What a view finds is checked (engine.md section 2): the entry's magic, its place in the file, its
+lengths, that its key is the key asked for, and its integrity hash. What does not hold may be a
+writer's work in progress, so it is asked again of the newest header's index; it is damage once
+the header's sequence has stood still.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from aeordb.errors import DamagedError
+from aeordb.format import constants as c
+from aeordb.format.hottail import decode_tail_records
+from aeordb.format.page import IndexRecord
+from aeordb.native.entries import Entry
+from aeordb.native.faults import EntryFault, NativeFault, PageFault
+from aeordb.native.index import ALL, Index
+from aeordb.native.pages import mark
+from aeordb.native.table import Table
+from aeordb.storage.filemap import FileMap
+from aeordb.storage.locks import ReaderLock
+from aeordb.storage.state import State, load_state, rebuild_live
+
+_TRIES = 1000
+_T = TypeVar("_T")
+
+Record = tuple[int, int, int]
+"""Where an entry lies: (KV type and flags, offset, total length)."""
+
+
+class View:
+    """Reads entries of one committed state; implements the `Reader` protocol.
+
+    Invariant: `head` and `sequence` never change; the index may be taken from a newer header, in
+    which whatever `head` reaches is still found.
+    """
+
+    def __init__(
+        self, path: str, fd: int, files: FileMap, state: State, *, lock: ReaderLock | None = None
+    ) -> None:
+        """`lock`: the reader's lock that this view keeps (None for the writer's own index)."""
+        self.path = path
+        self.head = state.header.head
+        self.sequence = state.header.sequence
+        self.state = state
+        self._fd = fd
+        self._files = files
+        self._lock = lock
+        self._newest = state
+        self.index = self._make_index(state)
+
+    def close(self) -> None:
+        """Gives up the view's lock."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def begin_walk(self) -> None:
+        """Asks the writer to leave the KV block's size alone until :meth:`end_walk`."""
+        if self._lock is not None:
+            self._lock.share_walk()
+
+    def end_walk(self) -> None:
+        """Ends what :meth:`begin_walk` began."""
+        if self._lock is not None:
+            self._lock.end_walk()
+
+    def read(self, key: bytes) -> Entry | None:
+        """The verified entry under `key`, or None if the index has no such key.
+
+        Raises DamagedError with key and offset when what is there does not hold.
+        """
+        try:
+            entry = self.index.read(key)
+        except NativeFault as fault:
+            return self._again(lambda index: index.read(key), fault)
+        return entry if entry is not None else self._again(lambda index: index.read(key), None)
+
+    def read_as(self, key: bytes, entry_type: int) -> Entry:
+        """The verified entry under a key that the tree needs: missing, or of another type, is
+        damage."""
+        entry = self.read(key)
+        if entry is None or entry.type != entry_type:
+            name = c.ENTRY_NAMES[entry_type]
+            found = "missing" if entry is None else f"a {c.ENTRY_NAMES[entry.type]}"
+            raise DamagedError(
+                path=self.path,
+                key=key,
+                entry_type=entry_type,
+                offset=entry.offset if entry else None,
+                reason=f"the {name} {key.hex()} is {found}",
+            )
+        return entry
+
+    def find(self, key: bytes) -> Record | None:
+        """Where the index says that `key` lies; the entry itself is not looked at."""
+        return self._ask(lambda index: index.find(key))
+
+    def has_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """For each key whether the index has it; no entry is read."""
+        joined = b"".join(keys)
+        mask = self._ask(lambda index: index.find_many(joined)[0]) or b""
+        return [bool(there) for there in mask]
+
+    def records(self, kv_type: int) -> list[IndexRecord]:
+        """All live index records of one KV type: reads every page."""
+        return list(
+            decode_tail_records(self._ask(lambda index: b"".join(index.scan(kv_type))) or b"")
+        )
+
+    def keys_with_prefix(self, prefix: bytes) -> list[IndexRecord]:
+        """The live records whose key begins with `prefix`: reads the pages they can be in."""
+        found = self._ask(lambda index: list(index.scan_prefix(prefix)))
+        return [IndexRecord(*record) for record in found or ()]
+
+    def _ask(self, ask: Callable[[Index], _T | None]) -> _T | None:
+        try:
+            return ask(self.index)
+        except NativeFault as fault:
+            return self._again(ask, fault)
+
+    def _again(self, ask: Callable[[Index], _T | None], fault: NativeFault | None) -> _T | None:
+        """Asks the newest header's index, until it answers or the sequence stands still."""
+        for _ in range(_TRIES):
+            newest = load_state(self._fd, self.path, self._files.covering)
+            if newest.header.sequence == self._newest.header.sequence:
+                if fault is None:
+                    return None
+                if newest.ours or self._newest.rebuilt or not isinstance(fault, PageFault):
+                    raise self._damage(fault) from None
+                # A bad page is what AeorDB's crash looks like.
+                newest = rebuild_live(self._fd, self.path, self._files.covering)
+            self._newest = newest
+            self.index = self._make_index(newest)
+            try:
+                answer = ask(self.index)
+                if answer is not None:
+                    return answer
+                fault = None
+            except NativeFault as error:
+                fault = error
+        raise self._damage(fault) if fault else AssertionError("a header that never rests")
+
+    def _make_index(self, state: State) -> Index:
+        return make_index(self._files, state)
+
+    def _damage(self, fault: NativeFault) -> DamagedError:
+        hint = "Run `aeordb verify` to see what is hit."
+        if isinstance(fault, EntryFault):
+            return DamagedError(
+                path=self.path, key=fault.key, offset=fault.offset, reason=str(fault), hint=hint
+            )
+        return DamagedError(path=self.path, reason=str(fault), hint=hint)
+
+
+def make_index(files: FileMap, state: State, *newer: Table) -> Index:
+    """The index of `state`, with tables of newer records (the newest first) on top."""
+    header = state.header
+    covered: Any = None
+    if state.rebuilt or header.kv_offset == 0 or state.flags & c.SPARE_GROWTH:
+        covered = ALL
+    elif state.flags & c.SPARE_CHECKPOINT:
+        covered = mark(state.batch, header.pages)
+    return Index(
+        files.covering(header.hot_tail_offset),
+        header.kv_offset,
+        header.pages,
+        (*newer, state.table),
+        pack_voids(state),
+        covered,
+    )
+
+
+def pack_voids(state: State) -> bytes:
+    """The free ranges as the index takes them: rising pairs of (offset, end)."""
+    if not state.voids:
+        return b""
+    flat = array("Q")
+    for offset, length in sorted(state.voids):
+        flat.extend((offset, offset + length))
+    return flat.tobytes()

@@ -1,0 +1,200 @@
+"""Free ranges of the log (engine.md section 4): which there are, and which bytes they still need.
+
+A void may be written to once the committed hot tail lists it. What a commit changes in the list
+becomes part of the next hot tail; the void entries themselves are written by `pending_writes`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from aeordb.format import constants as c
+from aeordb.native.framing import void_header
+
+Extent = tuple[int, int]
+
+# A header's hash runs over the whole void: merged ones stay small enough to rewrite at a commit.
+_MERGE_LIMIT = 256 << 10
+_SPLIT_ABOVE = 1 << 20
+
+
+@dataclass(slots=True)
+class _Void:
+    offset: int
+    length: int
+    # What the log lacks before this range is one intact void entry.
+    header: bool = False
+    zeros: list[Extent] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
+
+
+class VoidMap:
+    """Disjoint free ranges, with best-fit allocation.
+
+    Invariant: a range either stands in the log as one intact void entry with zeros in it, or
+    `pending_writes` still yields what makes it one.
+    """
+
+    def __init__(self, extents: Iterable[Extent] = (), *, dirty: bool = False) -> None:
+        """`dirty`: nothing is known of the ranges' bytes, so all of them will be rewritten."""
+        self._by_offset: dict[int, _Void] = {}
+        self._by_end: dict[int, _Void] = {}
+        self._by_length: list[Extent] = []
+        # What was allocated since the last commit.
+        self.taken: list[Extent] = []
+        for offset, length in extents:
+            self._insert(_Void(offset, length, dirty, [(offset, length)] if dirty else []))
+
+    def __len__(self) -> int:
+        return len(self._by_offset)
+
+    def extents(self) -> list[Extent]:
+        """All ranges, in offset order."""
+        return [(offset, self._by_offset[offset].length) for offset in sorted(self._by_offset)]
+
+    def total(self) -> int:
+        """Free bytes in all."""
+        return sum(length for length, _ in self._by_length)
+
+    def add(self, offset: int, length: int, *, merge: bool = True) -> None:
+        """A range that became free: its bytes are anything, until `pending_writes` were written."""
+        void = _Void(offset, length, True, [(offset, length)])
+        left = self._by_end.get(offset) if merge else None
+        if left is not None and left.length + void.length <= _MERGE_LIMIT:
+            self._remove(left)
+            void = _Void(left.offset, left.length + void.length, True, left.zeros + void.zeros)
+        right = self._by_offset.get(void.end) if merge else None
+        if right is not None and right.length + void.length <= _MERGE_LIMIT:
+            self._remove(right)
+            head = (right.offset, min(right.length, c.ENTRY_HEADER_LENGTH))
+            void = _Void(
+                void.offset, void.length + right.length, True, [*void.zeros, head, *right.zeros]
+            )
+        self._insert(void)
+
+    def take(self, length: int) -> int | None:
+        """Allocates `length` bytes (best fit); the offset, or None if no range fits.
+
+        What is left of the range is nothing or at least a void entry's 63 bytes.
+        """
+        void = self._fit(length)
+        if void is None:
+            return None
+        self._remove(void)
+        # Halved, a huge range costs its hash once, not at each allocation.
+        while void.length > _SPLIT_ABOVE and void.length // 2 >= length + c.VOID_MIN_LENGTH:
+            half = void.length // 2
+            self._insert(_clip(void, void.offset + half, void.length - half))
+            void = _clip(void, void.offset, half)
+        if void.length > length:
+            self._insert(_clip(void, void.offset + length, void.length - length))
+        self.taken.append((void.offset, length))
+        return void.offset
+
+    def unsettled(self) -> list[Extent]:
+        """Ranges whose bytes are no void entry now, or no longer."""
+        waiting = [(v.offset, v.length) for v in self._by_offset.values() if v.header]
+        return self.taken + waiting
+
+    def unsettle(self, extents: Iterable[Extent]) -> None:
+        """Every range here that meets one of these is to be written anew."""
+        starts = sorted(self._by_offset)
+        for offset, length in extents:
+            at = max(bisect_left(starts, offset + 1) - 1, 0)
+            while at < len(starts) and starts[at] < offset + length:
+                void = self._by_offset[starts[at]]
+                if void.end > offset:
+                    void.header, void.zeros = True, [(void.offset, void.length)]
+                at += 1
+
+    def ending_at(self, end: int) -> Extent | None:
+        """The range that ends just there, if there is one."""
+        void = self._by_end.get(end)
+        return (void.offset, void.length) if void else None
+
+    def remove(self, offset: int) -> None:
+        """Takes one whole range off the list."""
+        self._remove(self._by_offset[offset])
+
+    def clip(self, start: int) -> None:
+        """Takes off the list all that lies before `start` (the KV block grows)."""
+        for void in [v for v in self._by_offset.values() if v.offset < start]:
+            self._remove(void)
+            if void.end > start:
+                self._insert(_clip(void, start, void.end - start))
+
+    def fits(self, length: int) -> bool:
+        """True if :meth:`take` would find a range."""
+        return self._fit(length) is not None
+
+    def largest(self) -> int:
+        """Length of the largest range; 0 if there is none."""
+        return self._by_length[-1][0] if self._by_length else 0
+
+    def keep_largest(self, count: int) -> None:
+        """Takes the smallest off the list until `count` are left; they stay void entries.
+
+        A range that is no void entry in the log yet stays listed: nothing else would make it one.
+        """
+        surplus = len(self._by_length) - count
+        if surplus > 0:
+            whole = (self._by_offset[offset] for _, offset in self._by_length)
+            for void in [void for void in whole if not void.header][:surplus]:
+                self._remove(void)
+
+    def pending_writes(self) -> Iterator[tuple[int, bytes | Extent]]:
+        """What must be written: (offset, header bytes), or (offset, (offset, length)) for zeros.
+
+        The caller writes all of it; the ranges count as intact from then on.
+        """
+        for void in self._by_offset.values():
+            if not void.header or void.length < c.VOID_MIN_LENGTH:
+                continue
+            for offset, length in void.zeros:
+                yield offset, (offset, length)
+            yield void.offset, void_header(void.length)
+            void.header = False
+            void.zeros = []
+
+    def _fit(self, length: int) -> _Void | None:
+        at = bisect_left(self._by_length, (length, 0))
+        if at < len(self._by_length) and self._by_length[at][0] == length:
+            return self._by_offset[self._by_length[at][1]]
+        at = bisect_left(self._by_length, (length + c.VOID_MIN_LENGTH, 0))
+        if at < len(self._by_length):
+            return self._by_offset[self._by_length[at][1]]
+        return None
+
+    def _insert(self, void: _Void) -> None:
+        self._by_offset[void.offset] = void
+        self._by_end[void.end] = void
+        insort(self._by_length, (void.length, void.offset))
+
+    def _remove(self, void: _Void) -> None:
+        del self._by_offset[void.offset]
+        del self._by_end[void.end]
+        del self._by_length[bisect_left(self._by_length, (void.length, void.offset))]
+
+
+def _clip(void: _Void, offset: int, length: int) -> _Void:
+    """A part of a void as a void of its own, which needs a header where it starts."""
+    end = offset + length
+    zeros = []
+    for start, size in void.zeros:
+        low, high = max(start, offset), min(start + size, end)
+        if low < high:
+            zeros.append((low, high - low))
+    return _Void(offset, length, True, zeros)
+
+
+def clip_extents(extents: Iterable[Extent], start: int) -> Iterator[Extent]:
+    """The parts of these ranges that lie at `start` or behind."""
+    for offset, length in extents:
+        if offset + length > start:
+            low = max(offset, start)
+            yield low, offset + length - low

@@ -1,0 +1,118 @@
+"""One transaction's writes: entries are framed in batches and placed as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from aeordb.format import constants as c
+from aeordb.format.hottail import pack_tail_records
+from aeordb.native.entries import Entry
+from aeordb.native.framing import frame_entries
+from aeordb.native.index import Index
+from aeordb.native.table import Table
+from aeordb.storage.commit import Log
+from aeordb.storage.protocols import Buffer
+from aeordb.storage.state import State
+from aeordb.storage.view import View, make_index
+
+_BATCH_BYTES = 4 << 20
+_BATCH_ENTRIES = 4096
+
+_FRAME = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
+
+Spec = tuple[int, int, int, int, Buffer]
+
+
+class WriteView(View):
+    """A :class:`View` of the live state with one transaction's own entries on top.
+
+    Implements the `Writer` protocol. Nothing of it exists for others before the store commits it.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self.pending = Table()
+        self.new_keys = 0
+        super().__init__(log.file.path, log.file.fd, log.files, log.state)
+        self._log = log
+        self._queue: dict[bytes, Spec] = {}
+        self._queued_bytes = 0
+
+    def append(
+        self,
+        entry_type: int,
+        key: bytes,
+        value: Buffer,
+        *,
+        version: int = 0,
+        flags: int = 0,
+        compression: int = 0,
+    ) -> None:
+        """Adds an entry; of several under one key the newest stands."""
+        self._queue[key] = (entry_type, version, flags, compression, value)
+        self._queued_bytes += len(value)
+        if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
+            self.flush()
+
+    def append_many(self, entries: Iterable[tuple[int, int, int, int, bytes, Buffer]]) -> None:
+        """Adds many entries: rows of (type, version, flags, compression, key, value)."""
+        for entry_type, version, flags, compression, key, value in entries:
+            self._queue[key] = (entry_type, version, flags, compression, value)
+            self._queued_bytes += len(value)
+        if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
+            self.flush()
+
+    def tombstone(self, key: bytes) -> None:
+        """Marks the key as deleted in the index, if it is there."""
+        self._queue.pop(key, None)
+        found = self.index.find(key)
+        if found is not None:
+            kv, offset, length = found
+            self.pending.put(key, kv | c.KV_DELETED, offset, length)
+
+    def now(self) -> int:
+        """The wall clock in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def read(self, key: bytes) -> Entry | None:
+        """As :meth:`View.read`; sees this transaction's own entries."""
+        queued = self._queue.get(key)
+        if queued is not None:
+            entry_type, version, flags, compression, value = queued
+            return Entry(entry_type, version, flags, compression, 0, 0, bytes(value))
+        return super().read(key)
+
+    def has_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """For each key whether the index, or this transaction, has it."""
+        queue = self._queue
+        found = super().has_many(keys)
+        return [there or key in queue for key, there in zip(keys, found, strict=True)]
+
+    def flush(self) -> None:
+        """Frames and places what is queued."""
+        if not self._queue:
+            return
+        keys = list(self._queue)
+        types, versions, flags, compressions, values = zip(*self._queue.values(), strict=True)
+        first = max(self.now(), self._log.last_time + 1)
+        self._log.last_time = first + len(keys) - 1
+        frames = frame_entries(
+            bytes(types),
+            bytes(versions),
+            bytes(flags),
+            bytes(compressions),
+            b"".join(keys),
+            values,
+            first,
+        )
+        lengths = [_FRAME + len(value) for value in values]
+        offsets = self._log.place(frames, lengths)
+        kinds = [c.KV_TYPE[entry_type] for entry_type in types]
+        self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
+        self._queue = {}
+        self._queued_bytes = 0
+        self.new_keys += len(keys)
+        self.index = self._make_index(self.state)
+
+    def _make_index(self, state: State) -> Index:
+        return make_index(self._files, state, self.pending)
