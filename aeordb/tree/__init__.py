@@ -1,0 +1,1 @@
+"""Paths, file contents, directories, and how two trees differ: all over storage's entries."""
