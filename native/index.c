@@ -55,6 +55,7 @@ int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct a
     uint8_t image[AEOR_PAGE];
     uint32_t count, at;
     const uint8_t *record = table_record(index, key, index->table_count);
+    hit->offset = hit->total_length = 0;
     if (record != NULL) return answer(record + AEOR_RECORD_KV, hit);
     if (index->no_pages || index->pages == 0) return AEOR_ABSENT;
     uint64_t page = aeor_page_of(key, index->pages);

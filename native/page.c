@@ -189,6 +189,18 @@ static int merge_page(uint64_t page, uint8_t image[AEOR_PAGE], uint32_t count,
     return code == AEOR_OK ? add_page(result, page, image, count, images) : code;
 }
 
+/* A replay finds each record's page by its key, and a table holds a key once: an entry that no
+ * lookup can find, or a key that stands twice, must not get among the leads. */
+static bool keys_fit(const uint8_t *image, uint32_t count, uint64_t page, uint64_t pages) {
+    const uint8_t *entry = image + AEOR_PAGE_HEADER;
+    for (uint32_t at = 0; at < count; at++, entry += AEOR_PAGE_ENTRY) {
+        if (aeor_page_of(entry, pages) != page || aeor_page_find(image, at, entry) != at) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int merge_pages(const uint8_t *map, uint64_t map_length, uint64_t kv_offset, uint64_t pages,
                        const uint8_t *records, const uint32_t *order, const uint32_t *ends,
                        bool drops, bool images, struct aeor_checkpoint *result) {
@@ -202,10 +214,7 @@ static int merge_pages(const uint8_t *map, uint64_t map_length, uint64_t kv_offs
         if (map != NULL) {
             code = aeor_page_load(map, map_length, kv_offset, pages, page, image, &count);
         }
-        for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
-            /* A replay finds the page by the key, so no entry may stand where it is never found. */
-            if (aeor_page_of(aeor_page_entry(image, at), pages) != page) code = AEOR_ERR_PAGE;
-        }
+        if (code == AEOR_OK && !keys_fit(image, count, page, pages)) code = AEOR_ERR_PAGE;
         if (code == AEOR_OK) {
             code = merge_page(page, image, count, records, order + start, ends[page] - start, drops,
                               images, result);
@@ -232,11 +241,11 @@ int aeor_checkpoint(const uint8_t *map, uint64_t map_length, uint64_t kv_offset,
 }
 
 int aeor_checkpoint_replay(const uint8_t *leads, uint64_t count, uint64_t pages, bool drops,
-                           struct aeor_checkpoint *result) {
+                           uint64_t limit, uint64_t *used, struct aeor_checkpoint *result) {
     uint8_t image[AEOR_PAGE];
     uint64_t i = 0, least = 0;
     if (pages == 0 || pages > UINT32_MAX) return AEOR_ERR_ARGUMENT;
-    while (i < count) {
+    for (; i < count && limit > 0; limit--) {
         uint32_t filled = 0;
         uint64_t page = aeor_page_of(leads + i * AEOR_RECORD + AEOR_RECORD_KEY, pages);
         result->bad_page = page;
@@ -252,5 +261,6 @@ int aeor_checkpoint_replay(const uint8_t *leads, uint64_t count, uint64_t pages,
         int code = add_page(result, page, image, filled, true);
         if (code != AEOR_OK) return code;
     }
+    *used = i;
     return AEOR_OK;
 }

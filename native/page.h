@@ -44,9 +44,10 @@ int aeor_checkpoint(const uint8_t *map, uint64_t map_length, uint64_t kv_offset,
                     const uint8_t *records, uint64_t count, bool drops, bool images,
                     struct aeor_checkpoint *result);
 
-/* Makes the pages that `leads` of an earlier checkpoint describe. */
+/* Makes the first `limit` pages that `leads` of an earlier checkpoint describe, and says how many
+ * records these take. */
 int aeor_checkpoint_replay(const uint8_t *leads, uint64_t count, uint64_t pages, bool drops,
-                           struct aeor_checkpoint *result);
+                           uint64_t limit, uint64_t *used, struct aeor_checkpoint *result);
 /* end cdef */
 
 #define AEOR_PAGE 1450

@@ -4,6 +4,7 @@ Records are 46 bytes each, in hot-tail form, each key once (as a Table gives the
 """
 
 from array import array
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ._native import ffi, lib
@@ -55,21 +56,23 @@ def checkpoint(
     pages: int,
     records: bytes | memoryview,
     drops: bool = False,
+    images: bool = True,
 ) -> Checkpoint:
     """Merges the records into the pages of the map: in place, else behind the last entry.
 
     A deleted record marks its page's entry as deleted; with `drops` it takes the entry out, as it
     does with entries marked earlier, and the lead records have it behind the page's entries with
     the deleted flag.  A deleted record whose page lacks the key has nothing to hide and vanishes.
+    Without `images` the page bytes are left empty: `replay_batches` makes them later, by parts.
     Raises PageFault for a bad page, MapFault for a cut file.
     """
-    return _merge(map.pointer, map.length, kv_offset, pages, records, drops, True)
+    return _merge(map.pointer, map.length, kv_offset, pages, records, drops, images)
 
 
 def order_records(records: bytes | memoryview, pages: int) -> tuple[bytes, bytes]:
     """(records in page order, those that find their page full), deleted ones left out.
 
-    Slices of the first at page bounds can be given to `replay`, to build a large block by parts.
+    `replay_batches` makes the pages of the first.
     """
     result = _merge(ffi.NULL, 0, 0, pages, records, False, False)
     return result.lead_records, result.overflow_records
@@ -77,27 +80,49 @@ def order_records(records: bytes | memoryview, pages: int) -> tuple[bytes, bytes
 
 def build_pages(records: bytes | memoryview, pages: int) -> tuple[bytearray, bytes, bytes]:
     """A whole block of `pages` pages from scratch: (block, overflow records, lead records)."""
-    result = _merge(ffi.NULL, 0, 0, pages, records, False, True)
+    leads, overflow = order_records(records, pages)
     block = bytearray(pages * PAGE)
-    images = memoryview(result.page_bytes)
-    for number, page in enumerate(result.page_numbers):
-        block[page * PAGE : (page + 1) * PAGE] = images[number * PAGE : (number + 1) * PAGE]
-    return block, result.overflow_records, result.lead_records
+    for numbers, images in replay_batches(leads, pages):
+        for number, page in enumerate(numbers):
+            block[page * PAGE : (page + 1) * PAGE] = images[number * PAGE : (number + 1) * PAGE]
+    return block, overflow, leads
+
+
+def replay_batches(
+    lead_records: bytes | memoryview, pages: int, drops: bool = False, limit: int = 4096
+) -> Iterator[tuple["array[int]", bytes]]:
+    """(page numbers, page bytes) of an earlier checkpoint from its lead records, by parts.
+
+    At most `limit` pages each, so that a large block needs little memory.  With `drops` the
+    deleted records among them are left out.  PageFault if they are no lead records: not in page
+    order, or more of a page than it holds.
+    """
+    data = check_records(lead_records)
+    count, done, least = len(data) // RECORD, 0, 0
+    used: Any = ffi.new("uint64_t *")
+    while done < count:
+        result = _new_result()
+        rest = data + done * RECORD
+        _check(
+            lib.aeor_checkpoint_replay(rest, count - done, pages, drops, limit, used, result),
+            result,
+        )
+        numbers = _numbers(result)
+        if numbers[0] < least:
+            raise PageFault(numbers[0])
+        yield numbers, _bytes(result.images)
+        done += used[0]
+        least = numbers[-1] + 1
 
 
 def replay(
     lead_records: bytes | memoryview, pages: int, drops: bool = False
 ) -> tuple["array[int]", bytes]:
-    """(page numbers, page bytes) of an earlier checkpoint from its lead records.
-
-    With `drops` the deleted records among them are left out.  PageFault if they are no lead
-    records: not in page order, or more than a page holds.
-    """
-    data = check_records(lead_records)
-    result = _new_result()
-    code = lib.aeor_checkpoint_replay(data, len(data) // RECORD, pages, drops, result)
-    _check(code, result)
-    return _numbers(result), _bytes(result.images)
+    """All that `replay_batches` gives, at once: (page numbers, page bytes)."""
+    whole = max(1, len(lead_records) // RECORD)
+    for batch in replay_batches(lead_records, pages, drops, whole):
+        return batch
+    return array("I"), b""
 
 
 def _merge(
