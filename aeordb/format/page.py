@@ -61,6 +61,8 @@ def encode_page(records: Sequence[IndexRecord]) -> bytes:
     """A page of at most 32 records in their order; without any, the empty page (all zero)."""
     if len(records) > c.PAGE_ENTRIES:
         raise FormatError(f"page of {len(records)} records, at most {c.PAGE_ENTRIES}")
+    if any(len(record.key) != c.HASH_LENGTH for record in records):
+        raise FormatError(f"index key that is not {c.HASH_LENGTH} bytes long")
     if not records:
         return bytes(c.PAGE_LENGTH)
     try:

@@ -55,6 +55,8 @@ def test_the_faults_have_their_own_types() -> None:
         encode_page([RECORD] * 33)
     with pytest.raises(FormatError):
         encode_page([RECORD._replace(offset=-1)])
+    with pytest.raises(FormatError):
+        encode_page([RECORD._replace(key=b"short")])
 
 
 def test_a_count_above_32_is_refused_with_a_good_crc() -> None:
