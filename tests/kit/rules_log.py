@@ -61,12 +61,11 @@ def _gap_rules(s: Subject, gaps: list[tuple[int, int]]) -> Iterator[str]:
     for start, end in gaps:
         if end - start > MAX_GAP:
             yield f"{end - start} bytes at {start} without an entry header"
-        # AeorDB drops the rest of a void that it fills when no entry header fits into it.
-        if _in_old_space(s, start, end) or (s.lenient_voids and end - start < HEADER_LENGTH):
+        if _in_old_space(s, start, end) or (s.small_gaps and end - start < HEADER_LENGTH):
             continue
         if (start, end) != s.other_tail:
             yield f"gap of {end - start} bytes in the log at {start}"
-        elif s.closed and s.ours and not s.taken_over:
+        elif s.closed and s.ours:
             yield f"the other slot's hot tail at {start} was not voided by the close"
 
 

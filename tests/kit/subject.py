@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from tests.kit.layout import HEADER_LENGTH, HotTail, MalformedError, Slot, read_hot_tail
+from tests.kit.layout import (
+    FLAG_DEAD_PAGES,
+    HEADER_LENGTH,
+    HotTail,
+    MalformedError,
+    Slot,
+    read_hot_tail,
+)
 from tests.kit.oracle import Oracle
 
 
@@ -25,7 +32,14 @@ class Subject:
 
     @property
     def lenient_voids(self) -> bool:
-        """AeorDB's free space is old bytes, and its pages keep what lies in it."""
+        """AeorDB's free space is old bytes, and its pages keep what lies in it, until we thaw it."""
+        marker = self.slot.ours
+        thawed = marker is not None and not marker.flags & FLAG_DEAD_PAGES
+        return not self.ours or (self.taken_over and not thawed)
+
+    @property
+    def small_gaps(self) -> bool:
+        """AeorDB drops the rest of a void that it fills when no entry header fits into it."""
         return self.taken_over or not self.ours
 
     @cached_property
