@@ -3,7 +3,7 @@
  * SIMD is chosen at run time (SSE4.1: 4 lanes, AVX2: 8, AVX-512: 16; elsewhere portable C), and
  * never changes a result. The work is cut into units: chunks of up to 1,024 bytes and parent
  * nodes. Lanes take units of any inputs side by side, so that one long input fills them as well
- * as many short ones do. Nothing allocates; the deepest call needs about 70 KiB of stack. */
+ * as many short ones do. Nothing allocates; the deepest call needs about 60 KiB of stack. */
 #ifndef AEOR_BLAKE3_H
 #define AEOR_BLAKE3_H
 

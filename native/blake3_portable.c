@@ -25,14 +25,17 @@ static void compress(uint32_t h[8], const uint8_t *block, uint64_t counter, uint
 
 void aeor_blake3_portable(const aeor_blake3_unit *units, size_t count) {
     for (const aeor_blake3_unit *unit = units; unit < units + count; unit++) {
-        uint8_t scratch[CHUNK];
+        uint8_t scratch[2 * BLOCK];
         uint32_t h[8] = {IV0, IV1, IV2, IV3, IV4, IV5, IV6, IV7};
-        uint32_t blocks, last_length;
-        const uint8_t *block = aeor_blake3_gather(unit, scratch, &blocks, &last_length);
+        aeor_blake3_blocks blocks = aeor_blake3_gather(unit, scratch);
+        const uint8_t *block = blocks.first;
         uint32_t flags = unit->first;
-        for (; blocks > 1; blocks--, block += BLOCK, flags = 0)
+        for (uint32_t i = 1; i < blocks.count; i++) {
             compress(h, block, unit->counter, BLOCK, flags);
-        compress(h, block, unit->counter, last_length, flags | unit->last);
+            block = blocks.body + (size_t)i * BLOCK;
+            flags = 0;
+        }
+        compress(h, blocks.last, unit->counter, blocks.last_length, flags | unit->last);
         for (int i = 0; i < 8; i++) aeor_put32(unit->out + 4 * i, h[i]);
     }
 }

@@ -35,18 +35,39 @@ aeor_blake3_kernel aeor_blake3_portable;
 aeor_blake3_kernel aeor_blake3_sse41, aeor_blake3_avx2, aeor_blake3_avx512;
 #endif
 
-/* The unit's first block's address, its bytes gathered into scratch[CHUNK] if a prefix or a
- * partial last block makes that necessary. Tells the number of blocks and the last one's length. */
-static inline const uint8_t *aeor_blake3_gather(const aeor_blake3_unit *unit, uint8_t *scratch,
-                                                uint32_t *blocks, uint32_t *last_length) {
-    uint32_t total = (uint32_t)unit->prefix_length + unit->length;
-    *blocks = total ? (total + BLOCK - 1) / BLOCK : 1;
-    *last_length = total - (*blocks - 1) * BLOCK;
-    if (!unit->prefix_length && *last_length == BLOCK) return unit->data;
-    memset(scratch + (*blocks - 1) * BLOCK, 0, BLOCK);
-    if (unit->prefix_length) memcpy(scratch, unit->prefix, unit->prefix_length);
-    if (unit->length) memcpy(scratch + unit->prefix_length, unit->data, unit->length);
-    return scratch;
+/* Where a unit's blocks of 64 bytes are: the first and the last one are gathered if a prefix or a
+ * partial end makes that necessary, all others stay where they are. */
+typedef struct {
+    const uint8_t *first, *last;
+    const uint8_t *body; /* block i, neither first nor last, is at body + 64 * i */
+    uint32_t count, last_length;
+} aeor_blake3_blocks;
+
+static inline aeor_blake3_blocks aeor_blake3_gather(const aeor_blake3_unit *unit,
+                                                    uint8_t scratch[2 * BLOCK]) {
+    uint32_t prefix = unit->prefix_length, total = prefix + unit->length;
+    uint32_t count = total ? (total + BLOCK - 1) / BLOCK : 1;
+    uint32_t start = (count - 1) * BLOCK, end = total - start;
+    aeor_blake3_blocks blocks = {.body = unit->data - prefix, .count = count, .last_length = end};
+    blocks.first = blocks.body, blocks.last = blocks.body + start;
+    if (count == 1 && (prefix || end < BLOCK)) {
+        memset(scratch, 0, BLOCK);
+        if (prefix) memcpy(scratch, unit->prefix, prefix);
+        if (unit->length) memcpy(scratch + prefix, unit->data, unit->length);
+        blocks.first = blocks.last = scratch;
+        return blocks;
+    }
+    if (prefix) {
+        memcpy(scratch, unit->prefix, prefix);
+        if (prefix < BLOCK) memcpy(scratch + prefix, unit->data, BLOCK - prefix);
+        blocks.first = scratch;
+    }
+    if (end < BLOCK) {
+        memset(scratch + BLOCK, 0, BLOCK);
+        memcpy(scratch + BLOCK, blocks.last, end);
+        blocks.last = scratch + BLOCK;
+    }
+    return blocks;
 }
 
 #endif
