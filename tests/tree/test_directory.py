@@ -189,7 +189,7 @@ def test_a_full_tree_of_three_levels_keeps_its_leaves_at_one_depth() -> None:
 
 names = st.one_of(
     st.integers(0, 2_000).map(lambda number: f"{number:04}"),
-    st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=8),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
 )
 
 
