@@ -27,6 +27,10 @@ Block = tuple[list[bytes], list[Chunk]]
 Source = BinaryIO | io.RawIOBase | bytes | bytearray | memoryview
 
 
+class SourceError(OSError):
+    """Reading the source failed: not the database."""
+
+
 def read_blocks(
     source: Source, compress: bool, jobs: int, pool: Executor | None
 ) -> Iterator[Block]:
@@ -126,6 +130,15 @@ def _pack(pieces: list[bytes], compress: bool) -> Block:
 
 
 def _read_and_pack(fd: int, offset: int, compress: bool) -> Block:
+    try:
+        pieces = _read_at(fd, offset)
+    except OSError as error:
+        raise SourceError(*error.args) from error
+    return _pack(pieces, compress)
+
+
+def _read_at(fd: int, offset: int) -> list[bytes]:
+    """The block at `offset` of a regular file; a short one is its end."""
     pieces: list[bytes] = []
     for start in range(offset, offset + BLOCK_LENGTH, c.CHUNK_LENGTH):
         piece = os.pread(fd, c.CHUNK_LENGTH, start)
@@ -138,7 +151,7 @@ def _read_and_pack(fd: int, offset: int, compress: bool) -> Block:
             pieces.append(piece)
         if len(piece) < c.CHUNK_LENGTH:
             break
-    return _pack(pieces, compress)
+    return pieces
 
 
 def _read_pieces(source: BinaryIO | io.RawIOBase) -> list[bytes]:
@@ -148,7 +161,10 @@ def _read_pieces(source: BinaryIO | io.RawIOBase) -> list[bytes]:
         parts: list[bytes] = []
         missing = c.CHUNK_LENGTH
         while missing:
-            part = source.read(missing)
+            try:
+                part = source.read(missing)
+            except OSError as error:
+                raise SourceError(*error.args) from error
             if not isinstance(part, bytes):
                 raise UsageError(_not_binary(part))
             if not part:
