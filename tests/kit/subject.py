@@ -32,7 +32,7 @@ class Subject:
 
     @property
     def lenient_voids(self) -> bool:
-        """AeorDB's free space is old bytes, and its pages keep what lies in it, until we thaw it."""
+        """AeorDB's free space is old bytes, and its pages keep what lies in it, until a thaw."""
         marker = self.slot.ours
         thawed = marker is not None and not marker.flags & FLAG_DEAD_PAGES
         return not self.ours or (self.taken_over and not thawed)
