@@ -186,7 +186,9 @@ static int merge_page(uint64_t page, uint8_t image[AEOR_PAGE], uint32_t count,
     for (uint32_t at = 0; at < left_count && code == AEOR_OK; at++) {
         code = add_record(&result->leads, aeor_page_entry(left, at), AEOR_KV_DELETED);
     }
-    return code == AEOR_OK ? add_page(result, page, image, count, images) : code;
+    /* A page that was empty and stays so has no lead record to make it from, and needs none. */
+    if (code != AEOR_OK || count + left_count == 0) return code;
+    return add_page(result, page, image, count, images);
 }
 
 /* A replay finds each record's page by its key, and a table holds a key once: an entry that no

@@ -62,7 +62,8 @@ def checkpoint(
 
     A deleted record marks its page's entry as deleted; with `drops` it takes the entry out, as it
     does with entries marked earlier, and the lead records have it behind the page's entries with
-    the deleted flag.  A deleted record whose page lacks the key has nothing to hide and vanishes.
+    the deleted flag.  A deleted record whose page lacks the key has nothing to hide and vanishes;
+    an empty page that it would have touched is left alone.
     Without `images` the page bytes are left empty: `replay_batches` makes them later, by parts.
     Raises PageFault for a bad page, MapFault for a cut file.
     """
