@@ -5,10 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from aeordb.native.hashing import Hasher
-
 from aeordb.format import constants as c
 from aeordb.format.errors import AlgorithmError, ChecksumError, FormatError, MagicError
+from aeordb.native.hashing import Hasher
 
 Bytes = bytes | bytearray | memoryview
 

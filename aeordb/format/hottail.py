@@ -33,7 +33,7 @@ class HotTail:
     """A decoded hot tail: write records as stored (46 bytes each), voids as (offset, length)."""
 
     records: bytes
-    voids: tuple[Void, ...]
+    void_records: bytes
 
     @property
     def record_count(self) -> int:
@@ -43,7 +43,17 @@ class HotTail:
     @property
     def length(self) -> int:
         """The hot tail's length in the file, without padding."""
-        return hot_tail_length(self.record_count, len(self.voids))
+        return hot_tail_length(self.record_count, self.void_count)
+
+    @property
+    def void_count(self) -> int:
+        """How many void records there are."""
+        return len(self.void_records) // c.HOT_TAIL_VOID_LENGTH
+
+    @property
+    def voids(self) -> tuple[Void, ...]:
+        """The free ranges, as (offset, length)."""
+        return decode_voids(self.void_records)
 
     def index_records(self) -> Iterator[IndexRecord]:
         """The write records, in order."""
@@ -84,21 +94,40 @@ def decode_tail_records(records: Bytes) -> Iterator[IndexRecord]:
     return (IndexRecord(*row[1:]) for row in HOT_TAIL_RECORD.iter_unpack(records))
 
 
-def encode_hot_tail(records: Bytes, voids: Sequence[Void], region: int = 0) -> bytes:
-    """A hot tail of joined write records and voids; zeros behind it up to `region` bytes."""
+def encode_void_record(offset: int, length: int) -> bytes:
+    """One void record's 13 bytes."""
+    try:
+        return HOT_TAIL_VOID.pack(c.HOT_TAIL_RECORD_MARK, offset, length)
+    except struct.error as error:
+        raise FormatError(f"void record: {error}") from None
+
+
+def decode_voids(records: Bytes) -> tuple[Void, ...]:
+    """The free ranges in joined void records."""
+    return tuple((start, size) for _, start, size in HOT_TAIL_VOID.iter_unpack(records))
+
+
+def encode_hot_tail(records: Bytes, voids: Sequence[Void] | bytes, region: int = 0) -> bytes:
+    """A hot tail of joined write records and voids; zeros behind it up to `region` bytes.
+
+    `voids` are ranges, or void records joined already.
+    """
     count, rest = divmod(len(records), c.HOT_TAIL_RECORD_LENGTH)
     if rest:
         raise FormatError(f"write records of {len(records)} bytes")
-    if count > c.U32_MAX or len(voids) > c.U32_MAX:
+    if isinstance(voids, bytes):
+        rows = voids
+    else:
+        rows = b"".join(encode_void_record(*void) for void in voids)
+    void_count, rest = divmod(len(rows), c.HOT_TAIL_VOID_LENGTH)
+    if rest:
+        raise FormatError(f"void records of {len(rows)} bytes")
+    if count > c.U32_MAX or void_count > c.U32_MAX:
         raise FormatError("too many hot tail records")
-    head = HOT_TAIL.pack(c.HOT_TAIL_MAGIC, c.HOT_TAIL_VERSION, count, len(voids), 0)[:_CRC_OFFSET]
-    try:
-        rows = [HOT_TAIL_VOID.pack(c.HOT_TAIL_RECORD_MARK, start, size) for start, size in voids]
-    except struct.error as error:
-        raise FormatError(f"void record: {error}") from None
-    padding = max(0, region - hot_tail_length(count, len(voids)))
+    head = HOT_TAIL.pack(c.HOT_TAIL_MAGIC, c.HOT_TAIL_VERSION, count, void_count, 0)[:_CRC_OFFSET]
+    padding = max(0, region - hot_tail_length(count, void_count))
     crc = zlib.crc32(head).to_bytes(4, "little")
-    return b"".join((head, crc, records, *rows, bytes(padding)))
+    return b"".join((head, crc, records, rows, bytes(padding)))
 
 
 def decode_hot_tail(buffer: Bytes, offset: int = 0) -> HotTail:
@@ -130,8 +159,7 @@ def decode_hot_tail(buffer: Bytes, offset: int = 0) -> HotTail:
     rows = bytes(buffer[middle:end])
     _check_marks(records, c.HOT_TAIL_RECORD_LENGTH, start)
     _check_marks(rows, c.HOT_TAIL_VOID_LENGTH, middle)
-    voids = tuple((start, size) for _, start, size in HOT_TAIL_VOID.iter_unpack(rows))
-    return HotTail(records, voids)
+    return HotTail(records, rows)
 
 
 def _check_marks(rows: bytes, length: int, offset: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
 from aeordb.format.header import Spare
-from aeordb.format.hottail import encode_hot_tail, hot_tail_length
+from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
 from aeordb.native.hashing import blake3
 from aeordb.native.table import Table
 from aeordb.storage.datafile import DataFile
@@ -136,13 +136,13 @@ class Log:
         tail = encode_hot_tail(table.record_view(), voids, region[1])
         self.file.write(region[0], tail)
         self.file.sync()
-        self.flip(head, region, tuple(voids), blake3(tail), layout, table)
+        self.flip(head, region, voids, blake3(tail), layout, table)
 
     def flip(
         self,
         head: bytes,
         region: Extent,
-        voids: tuple[Extent, ...],
+        void_records: bytes,
         region_hash: bytes,
         layout: Layout,
         table: Table,
@@ -170,7 +170,7 @@ class Log:
             header=header,
             other=state.header,
             table=table,
-            voids=voids,
+            void_records=void_records,
             region=region,
             last_time=self.last_time,
         )
@@ -195,8 +195,8 @@ class Log:
             offset += size
             length -= size
 
-    def _place_tail(self, table: Table) -> tuple[Extent, list[Extent]]:
-        """Where this commit's hot tail goes, and the free ranges that it lists."""
+    def _place_tail(self, table: Table) -> tuple[Extent, bytes]:
+        """Where this commit's hot tail goes, and the void records that it lists."""
         appended = self.append_at > self.state.region_end
         room = None if appended else self.voids.ending_at(self.state.log_end)
         listed = len(self.voids) + len(self.frozen) + 1
@@ -212,7 +212,9 @@ class Log:
             if self._gap[1]:
                 self.voids.add(*self._gap)
         self.voids.keep_largest(c.VOIDS_LISTED_MAX)
-        return region, sorted([*self.voids.extents(), *self.frozen])
+        return region, self.voids.records() + b"".join(
+            encode_void_record(*void) for void in self.frozen
+        )
 
     def _append(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
         at = self.append_at

@@ -66,7 +66,9 @@ def _reopen(log: Log) -> None:
     spare = state.header.spare
     assert spare is not None
     layout = Layout(spare.flags & ~c.SPARE_CLEAN, spare.batch_count)
-    log.flip(state.header.head, state.region, state.voids, spare.region_hash, layout, state.table)
+    log.flip(
+        state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
+    )
 
 
 def close_cleanly(log: Log) -> None:
@@ -79,7 +81,9 @@ def close_cleanly(log: Log) -> None:
     log.file.truncate(state.region_end)
     log.file.sync()
     layout = Layout(spare.flags | c.SPARE_CLEAN, spare.batch_count)
-    log.flip(state.header.head, state.region, state.voids, spare.region_hash, layout, state.table)
+    log.flip(
+        state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
+    )
 
 
 def _take_over(log: Log) -> None:

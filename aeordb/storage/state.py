@@ -10,7 +10,7 @@ from aeordb.errors import DamagedError, NotADatabaseError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError, MagicError, VersionError
 from aeordb.format.header import Header, LiveSlot, check_kv_block, live_slot
-from aeordb.format.hottail import HotTail, decode_hot_tail
+from aeordb.format.hottail import HotTail, decode_hot_tail, decode_voids
 from aeordb.native.hashing import blake3
 from aeordb.native.log import rebuild_index
 from aeordb.native.map import Map
@@ -36,10 +36,15 @@ class State:
     header: Header
     other: Header | None
     table: Table
-    voids: tuple[Extent, ...]
+    void_records: bytes
     region: Extent
     last_time: int
     rebuilt: bool = False
+
+    @property
+    def voids(self) -> tuple[Extent, ...]:
+        """The free ranges of the log, as (offset, length)."""
+        return decode_voids(self.void_records)
 
     @property
     def ours(self) -> bool:
@@ -99,11 +104,25 @@ def rebuild_live(fd: int, path: str, get_map: Callable[[int], Map]) -> State:
     return rebuild_state(_read_live(fd, path), get_map(size), size)
 
 
+def read_header(fd: int, path: str) -> Header:
+    """The live header of a database, export or patch. Raises NotADatabaseError, DamagedError."""
+    return _read_slots(fd, path).header
+
+
 class _TailError(Exception):
     pass
 
 
 def _read_live(fd: int, path: str) -> LiveSlot:
+    live = _read_slots(fd, path)
+    if live.header.backup_type == c.BACKUP_PATCH:
+        raise NotADatabaseError(
+            path=path, reason="it is a patch, which `aeordb import` applies to a database"
+        )
+    return live
+
+
+def _read_slots(fd: int, path: str) -> LiveSlot:
     raw = os.pread(fd, c.HEADERS_LENGTH, 0)
     for _ in range(_TRIES):
         again = os.pread(fd, c.HEADERS_LENGTH, 0)
@@ -112,10 +131,6 @@ def _read_live(fd: int, path: str) -> LiveSlot:
         raw = again
     try:
         live = live_slot(raw)
-        if live.header.backup_type == c.BACKUP_PATCH:
-            raise NotADatabaseError(
-                path=path, reason="it is a patch, which `aeordb import` applies to a database"
-            )
         check_kv_block(live.header, os.fstat(fd).st_size)
     except FormatError as fault:
         raise _not_a_database(path, raw, fault) from None
@@ -182,7 +197,7 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
         header=header,
         other=live.other,
         table=result.table,
-        voids=(),
+        void_records=b"",
         region=(result.end, 0),
         last_time=max(header.updated_at, result.latest),
         rebuilt=True,
@@ -195,7 +210,7 @@ def _state(live: LiveSlot, tail: HotTail, region: Extent) -> State:
         header=live.header,
         other=live.other,
         table=Table.from_records(tail.records),
-        voids=tuple(tail.voids),
+        void_records=tail.void_records,
         region=region,
         last_time=live.header.updated_at,
     )

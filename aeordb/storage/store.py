@@ -46,6 +46,7 @@ class Store:
         self._file: DataFile | None = None
         self._log: Log | None = None
         self._acted = False
+        self._busy = False
         self._carried = 0
         self._views: weakref.WeakSet[View] = weakref.WeakSet()
         self._fd = -1
@@ -88,6 +89,11 @@ class Store:
         return self._log.state if self._log is not None else self._state
 
     @property
+    def sequence(self) -> int:
+        """The newest known header's sequence."""
+        return self.state.header.sequence
+
+    @property
     def fd(self) -> int:
         """The file's descriptor, for reading."""
         return self._fd
@@ -109,19 +115,22 @@ class Store:
 
     def begin(self) -> WriteView:
         """Starts a transaction; one at a time (the caller holds `mutex`)."""
-        self.check_open()
-        log = self._log
-        if log is None:
-            raise UsageError(f"'{self.path}' is open for reading only")
+        log = self._writing()
+        if self._busy:
+            raise UsageError(
+                "a transaction is open in this thread", hint="Call its methods, or end it first."
+            )
         if not self._acted:
             first_act(log)
             self._acted = True
         finish(log)
+        self._busy = True
         return WriteView(log)
 
     def commit(self, writer: WriteView, head: bytes) -> None:
         """Makes the transaction's entries and its new HEAD durable, all or none."""
         log = self._writing()
+        self._busy = False
         try:
             writer.flush()
             before = log.state.header.sequence
@@ -143,7 +152,8 @@ class Store:
             raise
 
     def abort(self, writer: WriteView) -> None:
-        """Forgets the transaction."""
+        """Forgets the transaction; harmless when it is over already."""
+        self._busy = False
         self._writing().undo()
 
     def reserve(self, entries: int) -> None:

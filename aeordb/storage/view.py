@@ -176,8 +176,11 @@ def make_index(files: FileMap, state: State, *newer: Table) -> Index:
 
 
 def pack_voids(state: State) -> bytes:
-    """The free ranges as the index takes them: rising pairs of (offset, end)."""
-    if not state.voids:
+    """The free ranges as the index takes them: rising pairs of (offset, end).
+
+    Pages of our files hold no entry that meets one, but for what AeorDB's gc left in them.
+    """
+    if state.ours and not state.flags & c.SPARE_DEAD_PAGES:
         return b""
     flat = array("Q")
     for offset, length in sorted(state.voids):

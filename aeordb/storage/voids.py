@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from aeordb.format import constants as c
+from aeordb.format.hottail import encode_void_record
 from aeordb.native.framing import void_header
 
 Extent = tuple[int, int]
@@ -18,6 +19,8 @@ Extent = tuple[int, int]
 # A header's hash runs over the whole void: merged ones stay small enough to rewrite at a commit.
 _MERGE_LIMIT = 256 << 10
 _SPLIT_ABOVE = 1 << 20
+# Hardly an entry is shorter.
+_LEAST_LISTED = 256
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class _Void:
     # What the log lacks before this range is one intact void entry.
     header: bool = False
     zeros: list[Extent] = field(default_factory=list)
+    # Its record in the hot tail.
+    record: bytes = b""
 
     @property
     def end(self) -> int:
@@ -45,6 +50,8 @@ class VoidMap:
         self._by_offset: dict[int, _Void] = {}
         self._by_end: dict[int, _Void] = {}
         self._by_length: list[Extent] = []
+        self._offsets: list[int] = []
+        self._waiting: dict[int, _Void] = {}
         # What was allocated since the last commit.
         self.taken: list[Extent] = []
         for offset, length in extents:
@@ -55,7 +62,12 @@ class VoidMap:
 
     def extents(self) -> list[Extent]:
         """All ranges, in offset order."""
-        return [(offset, self._by_offset[offset].length) for offset in sorted(self._by_offset)]
+        return [(offset, self._by_offset[offset].length) for offset in self._offsets]
+
+    def records(self) -> bytes:
+        """All ranges as void records of a hot tail, in offset order."""
+        voids = self._by_offset
+        return b"".join([voids[offset].record for offset in self._offsets])
 
     def total(self) -> int:
         """Free bytes in all."""
@@ -98,7 +110,7 @@ class VoidMap:
 
     def unsettled(self) -> list[Extent]:
         """Ranges whose bytes are no void entry now, or no longer."""
-        waiting = [(v.offset, v.length) for v in self._by_offset.values() if v.header]
+        waiting = [(void.offset, void.length) for void in self._waiting.values()]
         return self.taken + waiting
 
     def unsettle(self, extents: Iterable[Extent]) -> None:
@@ -110,6 +122,7 @@ class VoidMap:
                 void = self._by_offset[starts[at]]
                 if void.end > offset:
                     void.header, void.zeros = True, [(void.offset, void.length)]
+                    self._waiting[void.offset] = void
                 at += 1
 
     def ending_at(self, end: int) -> Extent | None:
@@ -137,29 +150,30 @@ class VoidMap:
         return self._by_length[-1][0] if self._by_length else 0
 
     def keep_largest(self, count: int) -> None:
-        """Takes the smallest off the list until `count` are left; they stay void entries.
+        """Takes ranges off the list that are too small to be of use, and the smallest until
+        `count` are left; all of them stay void entries, which gc merges.
 
         A range that is no void entry in the log yet stays listed: nothing else would make it one.
         """
-        surplus = len(self._by_length) - count
-        if surplus > 0:
-            whole = (self._by_offset[offset] for _, offset in self._by_length)
-            for void in [void for void in whole if not void.header][:surplus]:
-                self._remove(void)
+        small = bisect_left(self._by_length, (_LEAST_LISTED, 0))
+        surplus = max(small, len(self._by_length) - count)
+        for _, offset in self._by_length[:surplus]:
+            if offset not in self._waiting:
+                self._remove(self._by_offset[offset])
 
     def pending_writes(self) -> Iterator[tuple[int, bytes | Extent]]:
         """What must be written: (offset, header bytes), or (offset, (offset, length)) for zeros.
 
         The caller writes all of it; the ranges count as intact from then on.
         """
-        for void in self._by_offset.values():
-            if not void.header or void.length < c.VOID_MIN_LENGTH:
-                continue
-            for offset, length in void.zeros:
-                yield offset, (offset, length)
-            yield void.offset, void_header(void.length)
-            void.header = False
-            void.zeros = []
+        for void in list(self._waiting.values()):
+            if void.length >= c.VOID_MIN_LENGTH:
+                for offset, length in void.zeros:
+                    yield offset, (offset, length)
+                yield void.offset, void_header(void.length)
+                void.header = False
+                void.zeros = []
+            del self._waiting[void.offset]
 
     def _fit(self, length: int) -> _Void | None:
         at = bisect_left(self._by_length, (length, 0))
@@ -171,12 +185,18 @@ class VoidMap:
         return None
 
     def _insert(self, void: _Void) -> None:
+        void.record = encode_void_record(void.offset, void.length)
         self._by_offset[void.offset] = void
+        insort(self._offsets, void.offset)
+        if void.header:
+            self._waiting[void.offset] = void
         self._by_end[void.end] = void
         insort(self._by_length, (void.length, void.offset))
 
     def _remove(self, void: _Void) -> None:
         del self._by_offset[void.offset]
+        del self._offsets[bisect_left(self._offsets, void.offset)]
+        self._waiting.pop(void.offset, None)
         del self._by_end[void.end]
         del self._by_length[bisect_left(self._by_length, (void.length, void.offset))]
 

@@ -88,6 +88,11 @@ class WriteView(View):
         found = super().has_many(keys)
         return [there or key in queue for key, there in zip(keys, found, strict=True)]
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written or marked."""
+        return bool(self._queue) or len(self.pending) > 0
+
     def flush(self) -> None:
         """Frames and places what is queued."""
         if not self._queue:

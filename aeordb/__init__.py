@@ -1,0 +1,101 @@
+"""Files with their whole history in one `.aeordb` file.
+
+`open` gives a database; everything else public hangs on it. Times are milliseconds since 1970 UTC,
+sizes and lengths bytes, hashes `bytes` of 32 (hex where people see them).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from aeordb.database.database import Database
+    from aeordb.database.database import open_database as open  # noqa: A004
+    from aeordb.database.info import info
+    from aeordb.database.reading import View
+    from aeordb.database.results import Change, Fork, Info, LogItem, Snapshot, Stat, Status
+    from aeordb.database.transaction import Transaction
+    from aeordb.errors import (
+        AeorDBError,
+        BaseMismatchError,
+        DamagedError,
+        ExistsError,
+        IncompleteError,
+        LockedError,
+        NotADatabaseError,
+        NotDurableError,
+        NotFoundError,
+        PathError,
+        StaleError,
+        UnauthorizedError,
+        UsageError,
+    )
+    from aeordb.folders.report import GetReport, PutReport, Skipped
+    from aeordb.progress import Progress
+
+__all__ = [
+    "AeorDBError",
+    "BaseMismatchError",
+    "Change",
+    "DamagedError",
+    "Database",
+    "ExistsError",
+    "Fork",
+    "GetReport",
+    "IncompleteError",
+    "Info",
+    "LockedError",
+    "LogItem",
+    "NotADatabaseError",
+    "NotDurableError",
+    "NotFoundError",
+    "PathError",
+    "Progress",
+    "PutReport",
+    "Skipped",
+    "Snapshot",
+    "StaleError",
+    "Stat",
+    "Status",
+    "Transaction",
+    "UnauthorizedError",
+    "UsageError",
+    "View",
+    "__version__",
+    "info",
+    "open",
+]
+
+_MODULES = {
+    "Database": "aeordb.database.database",
+    "View": "aeordb.database.reading",
+    "Transaction": "aeordb.database.transaction",
+    "Progress": "aeordb.progress",
+    **dict.fromkeys(
+        ("Change", "Fork", "Info", "LogItem", "Snapshot", "Stat", "Status"),
+        "aeordb.database.results",
+    ),
+    **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for: `aeordb --version` must not wait for all of it."""
+    from importlib import import_module
+
+    if name == "open":
+        value = import_module("aeordb.database.database").open_database
+    elif name == "info":
+        value = import_module("aeordb.database.info").info
+    elif name in __all__:
+        value = getattr(import_module(_MODULES.get(name, "aeordb.errors")), name)
+    else:
+        raise AttributeError(f"module 'aeordb' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

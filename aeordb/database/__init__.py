@@ -1,0 +1,1 @@
+"""The library's face: databases, versions, transactions and what they answer."""

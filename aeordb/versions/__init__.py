@@ -1,0 +1,1 @@
+"""Versions of the tree and their names: HEAD, snapshots, forks; and the system folders."""

@@ -1,0 +1,62 @@
+"""Files in the system folders, which hang on their own path keys alone (FORMAT.md 3.2, 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aeordb.format import constants as c
+from aeordb.format.keys import directory_path_key, file_path_key, node_key
+from aeordb.format.nodes import Child
+from aeordb.storage.protocols import Reader, Writer
+from aeordb.tree.directory import edit_directory, list_children
+from aeordb.tree.ingest import store_file
+from aeordb.tree.paths import TreePath, is_system, split
+from aeordb.tree.reading import read_file, read_record
+
+
+def system_directory(reader: Reader, path: str) -> bytes | None:
+    """The hash of a system folder by its path key, or None if there is none."""
+    entry = reader.read(directory_path_key(path))
+    if entry is None or entry.type != c.ENTRY_DIRECTORY:
+        return None
+    if len(entry.value) == c.HASH_LENGTH:
+        return entry.value
+    # Older files, AeorDB's exports and its mkdir hold the listing itself.
+    return node_key(entry.value)
+
+
+def system_files(reader: Reader, folder: str) -> Iterator[tuple[str, bytes]]:
+    """The files in a system folder: (path, content)."""
+    directory = system_directory(reader, folder)
+    if directory is None:
+        return
+    for child in list_children(reader, directory):
+        if child.kind == c.KIND_FILE:
+            path = f"{folder}/{child.name}"
+            yield path, read_file(reader, read_record(reader, child, path))
+
+
+def put_system_file(writer: Writer, path: str, data: bytes, content_type: str) -> None:
+    """Writes a file in a system folder, and the folders above it up to the system root."""
+    if not is_system(TreePath(path)):
+        raise ValueError(f"{path} is no system path")
+    stored = store_file(writer, path, data, content_type=content_type, system=True)
+    writer.append(
+        c.ENTRY_FILE,
+        file_path_key(path),
+        stored.record,
+        version=c.FILE_RECORD_VERSION,
+        flags=c.ENTRY_FLAG_SYSTEM,
+    )
+    child = stored.child
+    folder, _ = split(TreePath(path))
+    while True:
+        directory, size = edit_directory(
+            writer, system_directory(writer, folder), {child.name: child}
+        )
+        writer.append(c.ENTRY_DIRECTORY, directory_path_key(folder), directory)
+        if folder in c.SYSTEM_ROOTS:
+            return
+        now = writer.now()
+        folder, name = split(folder)
+        child = Child(c.KIND_DIRECTORY, directory, size, now, now, name, "", now)
