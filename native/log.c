@@ -28,8 +28,8 @@ static bool hash_is_good(const struct aeor_log_scan *scan, const struct aeor_ent
     return memcmp(hash, image + AEOR_ENTRY_HEADER, AEOR_HASH) == 0;
 }
 
-/* Found while searching: to be believed if another header (or the end) follows where it ends, or
- * if its integrity hash is good. */
+/* To be believed if another header (or the end) follows where it ends, or if its integrity hash is
+ * good: of a write that was cut off the header may stand, and what it covers be other entries. */
 static bool believable(struct aeor_log_scan *scan, const struct aeor_entry *entry) {
     struct aeor_entry next;
     uint64_t end = entry->offset + entry->total_length;
@@ -56,7 +56,7 @@ static uint64_t search(struct aeor_log_scan *scan, uint64_t from, struct aeor_en
 /* Moves the scan over the next entry or gap; false at the end.  A gap has type 0. */
 static bool next_entry(struct aeor_log_scan *scan, struct aeor_entry *entry, uint64_t *length) {
     if (scan->offset >= scan->end) return false;
-    if (header_at(scan, scan->offset, entry)) {
+    if (header_at(scan, scan->offset, entry) && believable(scan, entry)) {
         *length = entry->total_length;
         scan->offset += *length;
         scan->good_end = scan->offset;

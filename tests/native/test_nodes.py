@@ -1,0 +1,232 @@
+"""The parsers of nodes and records against plain ones in Python."""
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aeordb.native import nodes
+from aeordb.native.faults import NodeFault
+
+
+class BadError(Exception):
+    """What the parsers below raise."""
+
+
+class Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, length: int) -> bytes:
+        if length > len(self.data) - self.at:
+            raise BadError
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+    def number(self, code: str) -> int:
+        size = struct.calcsize("<" + code)
+        return int(struct.unpack("<" + code, self.take(size))[0])
+
+    def text(self, code: str = "H") -> bytes:
+        return self.take(self.number(code))
+
+    def end(self) -> None:
+        if self.at != len(self.data):
+            raise BadError
+
+
+def child(reader: Reader) -> nodes.ChildFields:
+    kind, key = reader.number("B"), reader.take(32)
+    if kind not in (2, 3, 8):
+        raise BadError
+    size, created, updated = reader.number("Q"), reader.number("q"), reader.number("q")
+    name, content_type = reader.text(), reader.text()
+    times = reader.number("Q"), reader.number("Q")
+    return (kind, key, size, created, updated, name, content_type, *times)
+
+
+def children(value: bytes) -> list[nodes.ChildFields]:
+    reader, found = Reader(value), []
+    if value[:1] == b"\1":
+        raise BadError
+    if value[:1] != b"\0":
+        while reader.at < len(value):
+            found.append(child(reader))
+        return found
+    reader.take(1)
+    found = [child(reader) for _ in range(reader.number("H"))]
+    reader.end()
+    rising(found and [row[5] for row in found])
+    return found
+
+
+def rising(names: list[bytes]) -> None:
+    if sorted(set(names)) != names:
+        raise BadError
+
+
+def internal(value: bytes) -> tuple[list[bytes], list[bytes]]:
+    reader = Reader(value)
+    if reader.take(1) != b"\1":
+        raise BadError
+    names = [reader.text() for _ in range(reader.number("H"))]
+    keys = [reader.take(32) for _ in range(len(names) + 1)]
+    reader.end()
+    rising(names)
+    return names, keys
+
+
+def find(value: bytes, name: bytes) -> Any:
+    if value[:1] == b"\1":
+        names, keys = internal(value)
+        return keys[sum(other <= name for other in names)]
+    return next((row for row in children(value) if row[5] == name), None)
+
+
+def file_fields(value: bytes, version: int) -> nodes.FileFields:
+    r = Reader(value)
+    head = r.text(), r.text(), r.number("Q"), r.number("q"), r.number("q")
+    content_hash = r.take(32) if version else None
+    found = (*head, content_hash, r.text("I"), r.take(32 * r.number("I")))
+    r.end()
+    return found
+
+
+def plain(code: str) -> Callable[[bytes], tuple[object, ...]]:
+    """A parser of s: text, S: text with a u32 length, h: hash, and numbers."""
+
+    def parse(value: bytes) -> tuple[object, ...]:
+        r = Reader(value)
+        steps = {"s": r.text, "S": lambda: r.text("I"), "h": lambda: r.take(32)}
+        found = tuple(steps[c]() if c in steps else r.number(c) for c in code)
+        r.end()
+        return found
+
+    return parse
+
+
+PAIRS: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], object]]] = {
+    "children": (nodes.children, children),
+    "internal": (nodes.internal, internal),
+    "file 0": (lambda v: nodes.file_fields(v, 0), lambda v: file_fields(v, 0)),
+    "file 1": (lambda v: nodes.file_fields(v, 1), lambda v: file_fields(v, 1)),
+    "symlink": (nodes.symlink_fields, plain("ssqq")),
+    "deletion": (nodes.deletion_fields, plain("sqs")),
+    "snapshot": (nodes.snapshot_fields, plain("shqS")),
+    "fork": (nodes.fork_fields, plain("shq")),
+}
+
+U16_TEXT = st.binary(max_size=6).map(lambda text: struct.pack("<H", len(text)) + text)
+U32_TEXT = st.binary(max_size=6).map(lambda text: struct.pack("<I", len(text)) + text)
+HASH = st.binary(min_size=32, max_size=32)
+I64 = st.binary(min_size=8, max_size=8)
+NAMES = st.lists(st.binary(max_size=4), max_size=6, unique=True)
+
+
+def joined(*parts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.tuples(*parts).map(b"".join)
+
+
+def child_of(name: bytes) -> st.SearchStrategy[bytes]:
+    kind = st.sampled_from([b"\2", b"\3", b"\x08"])
+    text = struct.pack("<H", len(name)) + name
+    return joined(kind, HASH, I64, I64, I64, st.just(text), U16_TEXT, I64, I64)
+
+
+def nodes_of(names: list[bytes]) -> st.SearchStrategy[bytes]:
+    count = struct.pack("<H", len(names))
+    texts = b"".join(struct.pack("<H", len(name)) + name for name in sorted(names))
+    return st.one_of(
+        joined(*map(child_of, names)),
+        joined(st.just(b"\0" + count), *map(child_of, sorted(names))),
+        joined(st.just(b"\1" + count + texts), *[HASH] * (len(names) + 1)),
+    )
+
+
+KEYS = st.lists(HASH, max_size=3).map(lambda keys: struct.pack("<I", len(keys)) + b"".join(keys))
+VALUES = st.one_of(
+    NAMES.flatmap(nodes_of),
+    joined(U16_TEXT, U16_TEXT, I64, I64, I64, st.sampled_from([b"", b"h" * 32]), U32_TEXT, KEYS),
+    joined(U16_TEXT, U16_TEXT, I64, I64),
+    joined(U16_TEXT, I64, U16_TEXT),
+    joined(U16_TEXT, HASH, I64, U32_TEXT),
+    joined(U16_TEXT, HASH, I64),
+    st.binary(max_size=40),
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> bytes:
+    """A value, mostly whole, sometimes cut, lengthened or with a changed byte."""
+    value = bytearray(draw(VALUES))
+    harm = draw(st.integers(0, 5))
+    at = draw(st.integers(0, len(value)))
+    if harm == 0:
+        del value[at:]
+    elif harm == 1:
+        value[at:at] = draw(st.binary(max_size=3))
+    elif harm == 2 and at < len(value):
+        value[at] = draw(st.integers(0, 255))
+    return bytes(value)
+
+
+def outcome(parse: Callable[[bytes], object], value: bytes) -> object:
+    try:
+        return parse(value)
+    except (BadError, NodeFault):
+        return "bad"
+
+
+@settings(max_examples=400)
+@given(spoilt())
+def test_like_the_plain_parsers(value: bytes) -> None:
+    for ours, theirs in PAIRS.values():
+        assert outcome(ours, value) == outcome(theirs, value)
+
+
+@settings(max_examples=200)
+@given(NAMES.flatmap(nodes_of), st.binary(max_size=4))
+def test_find(value: bytes, name: bytes) -> None:
+    assert nodes.dir_find(value, name) == find(value, name)
+    assert nodes.node_kind(value) == (min(value[0], 2) if value else 2)
+    if value[:1] != b"\1":
+        for row in children(value):
+            assert nodes.dir_find(value, row[5]) == row
+
+
+@given(spoilt(), st.binary(max_size=4))
+def test_find_in_spoilt_values(value: bytes, name: bytes) -> None:
+    """A flat listing is read up to the name only, so damage behind it may stay unseen."""
+    ours = outcome(lambda v: nodes.dir_find(v, name), value)
+    theirs = outcome(lambda v: find(v, name), value)
+    assert ours == theirs or (theirs == "bad" and isinstance(ours, tuple) and ours[5] == name)
+
+
+@pytest.mark.parametrize(
+    ("value", "offset", "reason"),
+    [
+        (b"\2", 1, "ends in the middle"),
+        (b"\7" + bytes(100), 0, "unknown kind"),
+        (b"\0\0\0x", 3, "behind its end"),
+        (b"\1", 0, "unknown kind"),
+    ],
+)
+def test_faults_say_where(value: bytes, offset: int, reason: str) -> None:
+    with pytest.raises(NodeFault, match=reason) as caught:
+        nodes.children(value)
+    assert caught.value.offset == offset
+
+
+def test_unknown_version_of_a_file_record() -> None:
+    with pytest.raises(NodeFault, match="unknown"):
+        nodes.file_fields(b"", 2)
+
+
+def test_lengths_beyond_the_value() -> None:
+    """A stated count of 2^32 - 1 chunks allocates nothing."""
+    head = bytes(4) + bytes(24) + bytes(4)
+    with pytest.raises(NodeFault, match="ends in the middle"):
+        nodes.file_fields(head + b"\xff" * 4, 0)
