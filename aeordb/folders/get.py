@@ -20,6 +20,7 @@ from aeordb.format.nodes import Child
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.protocols import Reader
 from aeordb.tree.directory import list_children
+from aeordb.tree.ingest import default_jobs
 from aeordb.tree.paths import DEPTH_MAX, TreePath, is_hidden, join, parse_path
 from aeordb.tree.reading import iter_chunks, read_record
 from aeordb.tree.relocate import read_symlink
@@ -34,7 +35,7 @@ def get_tree(
     *,
     hidden: bool = False,
     progress: Progress = NO_PROGRESS,
-    jobs: int = 1,
+    jobs: int | None = None,
 ) -> GetReport:
     """Writes what lies in the folder `path` of the version `root` into the folder `dest`.
 
@@ -44,7 +45,8 @@ def get_tree(
 
     Args:
         hidden: also names that begin with `.aeordb-`.
-        jobs: threads that read large files ahead; over 1 `reader` must allow that.
+        jobs: threads that read large files ahead (`reader` must allow that); None is one for each
+            processor.
 
     Raises NotFoundError, PathError where `path` is no folder, ExistsError where `dest` is none,
     NotDurableError when the disk is full.
@@ -62,7 +64,7 @@ def get_tree(
         raise ExistsError(f"{quote(shown(raw))} is not a folder", path=shown(raw)) from None
     progress.start(None, f"Getting {place}")
     try:
-        return _Get(reader, target, hidden, progress, jobs).run(place, child)
+        return _Get(reader, target, hidden, progress, jobs or default_jobs()).run(place, child)
     except OSError as error:
         raise not_durable(raw, error) from error
     finally:

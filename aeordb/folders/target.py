@@ -44,6 +44,7 @@ class Target:
 
     def enter(self, name: bytes) -> bool:
         """Goes into the folder `name`, making it; True if it is new. OSError for a non-folder."""
+        _refuse_path(name)
         here = self._here()
         try:
             os.mkdir(name, dir_fd=here)
