@@ -186,6 +186,79 @@ def test_mkdir_can_set_times(writer: FakeWriter, base: bytes) -> None:
     assert child.created > 1_000
 
 
+def test_setting_the_times_that_are_there_changes_nothing(writer: FakeWriter, base: bytes) -> None:
+    """A second put of the same folder sets the same times again: it must not make a version."""
+    edit = TreeEdit(writer, base)
+    child = edit.lookup(path("/a/b"))
+    assert child is not None
+    edit.mkdir(path("/a/b"), created=child.created, updated=child.updated)
+    assert edit.finish() == base
+    edit.mkdir(path("/a/b"), updated=9)
+    changed = edit.finish()
+    assert changed != base
+    after = find(writer, changed, path("/a/b"))
+    assert after == child._replace(updated=9, virtual_time=after.virtual_time if after else 0)
+
+
+def test_all_folders_above_a_change_get_one_time(writer: FakeWriter, base: bytes) -> None:
+    edit = TreeEdit(writer, base)
+    put(edit, writer, "/a/b/c/d/e")
+    root = edit.finish()
+    above = [find(writer, root, path(text)) for text in ("/a", "/a/b", "/a/b/c", "/a/b/c/d")]
+    assert len({(child.updated, child.virtual_time) for child in above if child}) == 1
+
+
+def test_a_record_without_a_content_hash_gets_one_when_it_moves(writer: FakeWriter) -> None:
+    """Version 0 of file records lacks it (FORMAT.md 3.1), and version 1 cannot be without."""
+    chunk = h(b"chunk:", b"old")
+    writer.append(c.ENTRY_CHUNK, chunk, b"old")
+    new = FileRecord("/old", "text/plain", 3, 1, 2, h(b"old"), b"{}", chunk)
+    # Version 0 is version 1 less the 32 bytes behind the times.
+    at = len(new.encode()) - 32 - 4 - 2 - 4 - 32
+    value = new.encode()[:at] + new.encode()[at + 32 :]
+    key = file_identity_key("/old", "text/plain", chunk)
+    assert FileRecord.decode(value, 0).content_hash is None
+    writer.append(c.ENTRY_FILE, key, value, version=0)
+    edit = TreeEdit(writer, c.ZERO_HASH)
+    edit.put_child(path("/old"), Child(FILE, key, 3, 1, 2, "old", "text/plain"))
+    edit.move(path("/old"), path("/new"))
+    child = find(writer, edit.finish(), path("/new"))
+    assert child is not None
+    entry = writer.read_as(child.hash, c.ENTRY_FILE)
+    moved = FileRecord.decode(entry.value, entry.version)
+    assert moved == FileRecord("/new", "text/plain", 3, 1, 2, h(b"old"), b"{}", chunk)
+
+
+def test_a_damaged_folder_is_never_half_written(writer: FakeWriter, base: bytes) -> None:
+    """A seal that fails leaves the folder open: no commit can hold its place without a hash."""
+    child = find(writer, base, path("/a/b"))
+    assert child is not None
+    edit = TreeEdit(writer, base)
+    put(edit, writer, "/a/b/new/file")
+    lost = writer.live.pop(child.hash)
+    for call in (lambda: edit.seal(path("/a")), edit.finish, edit.finish):
+        with pytest.raises(DamagedError) as caught:
+            call()
+        assert caught.value.path == "/a/b"
+    writer.live[child.hash] = lost
+    root = edit.finish()
+    check_path_keys(writer, root)
+    assert "/a/b/new/file" in tree(writer, root)
+
+
+def test_a_damaged_record_stays_where_it_is(writer: FakeWriter, base: bytes) -> None:
+    for name, entry_type in (("/a/b/one", c.ENTRY_FILE), ("/link", c.ENTRY_SYMLINK)):
+        child = find(writer, base, path(name))
+        assert child is not None
+        writer.append(entry_type, child.hash, b"nonsense", version=entry_type == c.ENTRY_FILE)
+        edit = TreeEdit(writer, base)
+        with pytest.raises(DamagedError) as caught:
+            edit.move(path(name), path("/x"))
+        assert caught.value.path == name
+        assert caught.value.key == child.hash
+        assert edit.finish() == base
+
+
 def test_lookup_sees_the_edits(writer: FakeWriter, base: bytes) -> None:
     edit = TreeEdit(writer, base)
     child = put(edit, writer, "/a/b/new")
@@ -387,7 +460,7 @@ def test_sealing_keeps_only_the_open_branch(writer: FakeWriter, base: bytes) -> 
         put(plain, writer, f"/a/d{number}/x/y")
         put(sealed, writer, f"/a/d{number}/x/y")
         sealed.seal(path(f"/a/d{number}"))
-        assert len(sealed._open) == 2
+        assert len(sealed._tree.open) == 2
     writer.clock = 10_000
     root = sealed.finish()
     check_path_keys(writer, root)
@@ -396,7 +469,7 @@ def test_sealing_keeps_only_the_open_branch(writer: FakeWriter, base: bytes) -> 
     sealed.seal(path("/a"))
     put(sealed, writer, "/a/d7/x/zz")
     sealed.seal(path("/"))
-    assert len(sealed._open) == 1
+    assert len(sealed._tree.open) == 1
     sealed.seal(path("/nowhere"))
     root = sealed.finish()
     assert {"/a/d7/x/y", "/a/d7/x/z", "/a/d7/x/zz"} <= set(tree(writer, root))

@@ -114,9 +114,9 @@ def test_taking_paths_apart() -> None:
     assert not paths.is_within(parse_path("/ab"), parse_path("/a"))
 
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1).filter(
-    lambda name: name not in (".", "..")
-)
+names = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1
+).filter(lambda name: name not in (".", ".."))
 
 
 @given(st.lists(names, min_size=1, max_size=5))
