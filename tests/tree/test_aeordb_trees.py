@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from aeordb.format import constants as c
 from aeordb.format.nodes import Child, Leaf
 from aeordb.tree import btree
+from aeordb.tree.diff import diff
 from aeordb.tree.directory import edit_directory, list_children
-from tests.kit.fixtures import fixture_path
+from aeordb.tree.walk import walk
+from tests.kit.fixtures import COMPLETE, fixture_path, versions
 from tests.kit.layout import Entry, h
 from tests.kit.oracle import Oracle
 from tests.kit.values import file_record, path_key
@@ -46,6 +50,58 @@ def folders(entries: list[Entry]) -> set[bytes]:
 
 def children(writer: FakeWriter, directory: bytes) -> dict[str, Child]:
     return {child.name: child for child in list_children(writer, directory)}
+
+
+def everything(name: str) -> tuple[FakeWriter, Oracle]:
+    """All live entries of a fixture."""
+    oracle = Oracle(fixture_path(name))
+    writer = FakeWriter()
+    for location in oracle.index.values():
+        entry = oracle.entry_at(location)
+        writer.append(entry.type, entry.key, entry.value, version=entry.version)
+    return writer, oracle
+
+
+def rows(writer: FakeWriter, root: bytes) -> list[list[object]]:
+    """A version as the manifests have it, less the contents."""
+    names = {c.KIND_FILE: "file", c.KIND_SYMLINK: "symlink"}
+    return [
+        [path, names[child.kind], child.size]
+        for path, child in walk(writer, root)
+        if child.kind in names
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(set(COMPLETE) - {"grown"}))
+def test_every_version_walks_and_differs_as_its_manifest_says(name: str) -> None:
+    writer, oracle = everything(name)
+    roots = {"HEAD": oracle.head}
+    roots |= {f"snapshot {label}": root for label, root in oracle.snapshots.items()}
+    roots |= {f"fork {label}": root for label, root in oracle.forks.items()}
+    known = versions(name)
+    for label, wanted in known.items():
+        assert rows(writer, roots[label]) == sorted(
+            (row[:3] for row in wanted), key=lambda row: str(row[0]).split("/")
+        )
+    for base, target in permutations(known, 2):
+        found = {
+            (change.kind, change.path)
+            for change in diff(writer, roots[base], roots[target])
+            if ".aeordb-" not in change.path
+        }
+        assert found == naive(writer, roots[base], roots[target])
+
+
+def naive(writer: FakeWriter, base: bytes, target: bytes) -> set[tuple[str, str]]:
+    """(kind, path) of every change, from two whole walks; folders only added or deleted."""
+    old, new = dict(walk(writer, base)), dict(walk(writer, target))
+    found = {("deleted", str(path)) for path in old.keys() - new.keys()}
+    found |= {("added", str(path)) for path in new.keys() - old.keys()}
+    for path in old.keys() & new.keys():
+        one, two = (child._replace(virtual_time=0) for child in (old[path], new[path]))
+        if one != two and one.kind != c.KIND_DIRECTORY:
+            found.add(("modified", str(path)))
+    return found
 
 
 @pytest.mark.parametrize("name", ["btree", "files", "killed", "system", "zstd"])
