@@ -1,0 +1,60 @@
+/* Directory nodes: what the parsers return lies within the value, and they agree. */
+#include "node.h"
+
+#include <stdlib.h>
+
+#include "entry.h"
+#include "map.h"
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+static void check_children(const uint8_t *data, size_t size) {
+    uint64_t count, again, bad_at;
+    int code = aeor_node_children(data, size, NULL, 0, &count, &bad_at);
+    require(bad_at <= size && count <= size / 77);
+    if (code != AEOR_OK) return;
+    uint64_t *columns = calloc(11 * count + 1, sizeof *columns);
+    require(aeor_node_children(data, size, columns, count, &again, &bad_at) == AEOR_OK);
+    require(again == count);
+    for (uint64_t i = 0; i < count; i++) {
+        struct aeor_child child;
+        uint64_t name_at = columns[5 * count + i], name_length = columns[6 * count + i];
+        require(aeor_inside(columns[1 * count + i], AEOR_HASH, size));
+        require(aeor_inside(name_at, name_length, size));
+        require(aeor_inside(columns[7 * count + i], columns[8 * count + i], size));
+        if (i > 20) continue; /* each search reads from the start */
+        require(aeor_node_find(data, size, data + name_at, name_length, &child, &bad_at) == 0);
+        require(child.name_at <= name_at && child.name_length == name_length);
+    }
+    free(columns);
+}
+
+static void check_internal(const uint8_t *data, size_t size) {
+    uint64_t count, keys_at, bad_at;
+    int code = aeor_node_internal(data, size, NULL, 0, &count, &keys_at, &bad_at);
+    require(bad_at <= size);
+    if (code != AEOR_OK) return;
+    uint64_t *columns = calloc(2 * count + 1, sizeof *columns);
+    require(aeor_node_internal(data, size, columns, count, &count, &keys_at, &bad_at) == AEOR_OK);
+    require(aeor_inside(keys_at, (count + 1) * AEOR_HASH, size));
+    for (uint64_t i = 0; i < count; i++) {
+        struct aeor_child child;
+        require(aeor_inside(columns[i], columns[count + i], size));
+        code = aeor_node_find(data, size, data + columns[i], columns[count + i], &child, &bad_at);
+        require(code == AEOR_BELOW && child.hash_at == keys_at + (i + 1) * AEOR_HASH);
+    }
+    free(columns);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct aeor_child child;
+    uint64_t bad_at = 0;
+    check_children(data, size);
+    check_internal(data, size);
+    int code = aeor_node_find(data, size, (const uint8_t *)"b", 1, &child, &bad_at);
+    require(bad_at <= size);
+    require(code != AEOR_BELOW || aeor_inside(child.hash_at, AEOR_HASH, size));
+    return 0;
+}
