@@ -130,7 +130,8 @@ def _slot_rules(s: Subject, slot: Slot) -> Iterator[str]:
         yield f"backup type {slot.backup_type}"
     if slot.backup_type == 0 and (slot.base != ZERO or slot.target != ZERO) and s.ours:
         yield "a database with a base or target"
-    if (slot.resizing or slot.target_stage) and s.ours and slot.ours is not None:
+    growing = slot.ours is not None and slot.ours.flags & FLAG_GROWTH
+    if (slot.resizing or slot.target_stage) and slot.ours is not None and not growing:
         yield f"resize in progress {slot.resizing}, target stage {slot.target_stage}"
     marker = slot.ours
     if marker is None:
