@@ -173,6 +173,35 @@ static int walk_internal(struct cursor *cursor, uint64_t *columns, uint64_t capa
     return cursor->at == cursor->length ? AEOR_OK : AEOR_ERR_NODE_TRAILING;
 }
 
+int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
+                   uint64_t name_length, uint64_t *start, uint64_t *end, uint64_t *count,
+                   uint64_t *bad_at) {
+    struct children children;
+    struct aeor_child child;
+    uint64_t number = 0, at = 0;
+    int found = AEOR_ABSENT;
+    int code = aeor_node_kind(value, length) == AEOR_NODE_FLAT
+                   ? start_children(&children, value, length)
+                   : AEOR_ERR_NODE_KIND;
+    if (code != AEOR_OK) {
+        *bad_at = 0;
+        return code;
+    }
+    while ((code = next_child(&children, &child)) == AEOR_OK) {
+        if (found == AEOR_ABSENT && child.name_length == name_length &&
+            memcmp(value + child.name_at, name, name_length) == 0) {
+            found = AEOR_OK;
+            *start = at;
+            *end = children.cursor.at;
+        }
+        at = children.cursor.at;
+        number++;
+    }
+    *count = number;
+    *bad_at = children.cursor.at;
+    return code == AEOR_ABSENT ? found : code;
+}
+
 int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
                        uint64_t capacity, uint64_t *count, uint64_t *keys_at, uint64_t *bad_at) {
     struct cursor cursor = {.data = value, .length = length};

@@ -52,6 +52,22 @@ def dir_find(value: bytes, name: bytes) -> ChildFields | bytes | None:
     )
 
 
+def child_span(value: bytes, name: bytes) -> tuple[int, int, int]:
+    """In a flat listing: (where the child of that name begins, where it ends, how many there are).
+
+    A name that is not there begins and ends behind the last child. Raises NodeFault.
+    """
+    found = ffi.new("uint64_t[4]")
+    code = lib.aeor_node_span(
+        value, len(value), name, len(name), found, found + 1, found + 2, found + 3
+    )
+    if code == lib.AEOR_ABSENT:
+        return len(value), len(value), int(found[2])
+    if code != lib.AEOR_OK:
+        raise NodeFault(found[3], code)
+    return int(found[0]), int(found[1]), int(found[2])
+
+
 def children(value: bytes) -> list[ChildFields]:
     """All children of a flat listing (in its order) or of a leaf (by name).
 

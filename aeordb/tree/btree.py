@@ -29,7 +29,7 @@ from aeordb.format.nodes import (
     encode_leaf,
 )
 from aeordb.native.hashing import blake3_many
-from aeordb.storage.protocols import Reader, Writer
+from aeordb.storage.protocols import Entry, Reader, Writer
 
 HEIGHT_MAX: Final = 32
 """No honest tree is higher: 2^32 children in nodes of two."""
@@ -42,18 +42,17 @@ Edit = tuple[str, int, Child | None]
 
 def read_node(reader: Reader, key: bytes) -> Listing | Leaf | Internal:
     """The directory node of this key; DamagedError if it is missing or does not decode."""
-    return read_sized(reader, key)[0]
+    return decode(key, reader.read_as(key, c.ENTRY_DIRECTORY))
 
 
-def read_sized(reader: Reader, key: bytes) -> tuple[Listing | Leaf | Internal, int]:
-    """The node and the length of its value in bytes."""
-    entry = reader.read_as(key, c.ENTRY_DIRECTORY)
+def decode(key: bytes, entry: Entry) -> Listing | Leaf | Internal:
+    """The node in an entry that was read under `key`; DamagedError if it does not decode."""
     try:
         node = decode_node(entry.value)
     except FormatError as fault:
         raise damaged_node(key, fault.reason, entry.offset) from None
     assert not isinstance(node, Link)
-    return node, len(entry.value)
+    return node
 
 
 def damaged_node(key: bytes, reason: str, offset: int | None = None) -> DamagedError:
@@ -159,7 +158,7 @@ def edit(
         return None
     if len(refs) == 1 and isinstance(refs[0], Node):
         editor.sink.flush()
-        return refs[0].key, read_sized(writer, refs[0].key)[1]
+        return refs[0].key, len(writer.read_as(refs[0].key, c.ENTRY_DIRECTORY).value)
     return _grow(editor.sink, refs, fanout)
 
 

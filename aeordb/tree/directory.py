@@ -16,12 +16,15 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_content_key
 from aeordb.format.nodes import Child, Listing, encode_child, encode_listing
 from aeordb.native.faults import NodeFault
-from aeordb.native.nodes import dir_find
+from aeordb.native.nodes import FLAT, child_span, dir_find, node_kind
 from aeordb.storage.protocols import Reader, Writer
 from aeordb.tree import btree
 
 EMPTY: Final = directory_content_key(b"")
 """The hash of the empty directory."""
+
+# So many edits of a listing are made in its bytes; more are worth taking it apart.
+_FEW: Final = 8
 
 
 def find_child(reader: Reader, directory: bytes, name: str) -> Child | None:
@@ -100,11 +103,16 @@ def edit_directory(
             raise ValueError(f"the edit of {name!r} holds the child {child.name!r}")
     if directory is None or directory == c.ZERO_HASH:
         return _edit_listing(writer, None, Listing(()), edits)
-    root, length = btree.read_sized(writer, directory)
+    entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
+    if len(edits) <= _FEW and node_kind(entry.value) == FLAT:
+        done = _splice_listing(writer, directory, entry.value, edits)
+        if done is not None:
+            return done
+    root = btree.decode(directory, entry)
     if isinstance(root, Listing):
         return _edit_listing(writer, directory, root, edits)
     if not edits:
-        return directory, length
+        return directory, len(entry.value)
     in_name_order = sorted(
         ((name, number, child) for number, (name, child) in enumerate(edits.items())),
         key=lambda edit: edit[0],
@@ -131,6 +139,22 @@ def _edit_listing(
     if key is not None and new == listing.children:
         return key, len(value)
     return _write_listing(writer, value)
+
+
+def _splice_listing(
+    writer: Writer, key: bytes, value: bytes, edits: Mapping[str, Child | None]
+) -> tuple[bytes, int] | None:
+    """A few edits of a flat listing's bytes; None where it must be taken apart."""
+    new = value
+    try:
+        for name, child in edits.items():
+            start, end, count = child_span(new, name.encode())
+            if start == end and child is not None and count + 1 >= c.BTREE_THRESHOLD:
+                return None
+            new = new[:start] + (b"" if child is None else encode_child(*child)) + new[end:]
+    except NodeFault:
+        return None
+    return (key, len(value)) if new == value else _write_listing(writer, new)
 
 
 def _write_listing(writer: Writer, value: bytes) -> tuple[bytes, int]:
