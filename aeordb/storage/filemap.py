@@ -25,5 +25,10 @@ class FileMap:
         size = os.fstat(self._fd).st_size
         if size == 0:
             return Map(b"")
-        # The old map is left to its views; the collector unmaps it with the last of them.
-        return Map(mmap.mmap(self._fd, size, access=mmap.ACCESS_READ))
+        # The old map is left to its views; the collector unmaps it with the last of them. Until
+        # then mmap keeps a duplicate of its descriptor: of one that holds no writer's lock.
+        fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return Map(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
+        finally:
+            os.close(fd)

@@ -1,0 +1,1 @@
+"""Power cuts, failed syncs and full disks: what they leave opens, and holds what was committed."""
