@@ -42,8 +42,10 @@ class WriterLock:
         `timeout` is in seconds: 0 fails at once, None waits for ever.
         """
         self.path = path
+        self._pid = os.getpid()
         self._fds: list[int] = []
-        deadline = None if timeout is None else time.monotonic() + timeout
+        self._inode = -1
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         names = dict.fromkeys([path + ".lock", os.path.realpath(path) + ".lock"])
         try:
             seen: set[tuple[int, int]] = set()
@@ -55,7 +57,7 @@ class WriterLock:
                     continue
                 self._fds.append(fd)
                 seen.add((status.st_dev, status.st_ino))
-                self._take(fd, deadline)
+                self._take(fd)
         except BaseException as error:
             self.release()
             if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES):
@@ -65,33 +67,50 @@ class WriterLock:
             raise
 
     def take_inode(self, fd: int) -> None:
-        """Locks the open database file itself; it must still be the one that `path` names."""
-        self._take(fd, time.monotonic())
+        """Locks the open database file itself; it must still be the one that `path` names.
+
+        `fd` stays open until :meth:`release`. Waits as long as the timeout still allows: a writer
+        under another name of the file (a hard link) is met only here.
+        """
+        self._take(fd)
+        self._inode = fd
         named, held = os.stat(self.path), os.fstat(fd)
         if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
             raise LockedError(path=self.path, pid=None)
 
     def release(self) -> None:
-        """Gives the lock back; the lock files stay behind."""
-        while self._fds:
-            os.close(self._fds.pop())
+        """Gives the lock back; the lock files stay behind.
 
-    def _take(self, fd: int, deadline: float | None) -> None:
+        Unlocks by name: maps that live on, and forked children, hold duplicates of the descriptors,
+        and closing ours alone would leave the locks standing. A child takes nothing from its parent.
+        """
+        mine = os.getpid() == self._pid
+        if mine and self._inode >= 0:
+            fcntl.flock(self._inode, fcntl.LOCK_UN)
+        self._inode = -1
+        while self._fds:
+            fd = self._fds.pop()
+            if mine:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
+
+    def _take(self, fd: int) -> None:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                if deadline is not None and time.monotonic() >= deadline:
+                if self._deadline is not None and time.monotonic() >= self._deadline:
                     raise LockedError(path=self.path, pid=holder(fd)) from None
                 time.sleep(_POLL_SECONDS)
 
 
 class ReaderLock:
-    """A view's shared lock, on an open file description of its own."""
+    """A view's shared lock, on an open file description of its own; goes with the object."""
 
     def __init__(self, fd: int) -> None:
         """Opens the file behind `fd` anew and shares the view byte; waits for a gc batch."""
+        self._fd = -1
         self._fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _set_lock(self._fd, fcntl.F_RDLCK, VIEW_BYTE, wait=True)
@@ -112,6 +131,9 @@ class ReaderLock:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.release()
 
 
 class ExclusiveLock:
@@ -153,7 +175,7 @@ class ExclusiveLock:
 
 def holder(fd: int) -> int | None:
     """The process that holds the `flock` on this file, if the system tells."""
-    for kind, _access, pid, identity, _start in _proc_locks():
+    for kind, _access, pid, identity, *_ in _proc_locks():
         if kind == "FLOCK" and identity == _identity(fd):
             return pid
     return None
@@ -164,8 +186,8 @@ def readers(fd: int, byte: int = VIEW_BYTE) -> int:
     mine = _identity(fd)
     return sum(
         1
-        for kind, access, _pid, identity, start in _proc_locks()
-        if kind == "OFDLCK" and access == "READ" and identity == mine and start <= byte
+        for kind, access, _pid, identity, start, end in _proc_locks()
+        if kind == "OFDLCK" and access == "READ" and identity == mine and start <= byte <= end
     )
 
 
@@ -179,7 +201,8 @@ def _identity(fd: int) -> tuple[int, int, int]:
     return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
 
 
-def _proc_locks() -> list[tuple[str, str, int, tuple[int, int, int], int]]:
+def _proc_locks() -> list[tuple[str, str, int, tuple[int, int, int], int, int]]:
+    """Rows of (kind, access, process id, file, first byte, last byte)."""
     rows = []
     with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii") as lines:
         for line in lines:
@@ -188,5 +211,6 @@ def _proc_locks() -> list[tuple[str, str, int, tuple[int, int, int], int]]:
                 continue
             major, minor, inode = words[5].split(":")
             identity = (int(major, 16), int(minor, 16), int(inode))
-            rows.append((words[1], words[3], int(words[4]), identity, int(words[6])))
+            start, end = int(words[6]), int(words[7]) if words[7] != "EOF" else WALK_BYTE
+            rows.append((words[1], words[3], int(words[4]), identity, start, end))
     return rows

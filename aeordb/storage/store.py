@@ -170,20 +170,23 @@ class Store:
         mine = os.getpid() == self._pid
         try:
             if mine and self._acted and self._log is not None and not self._broken():
+                if self._busy:
+                    # What the open transaction placed must not pass for free space.
+                    self._log.undo()
                 close_cleanly(self._log)
         finally:
             self._log = None
             for view in list(self._views):
                 view.close()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
             if self._file is not None:
                 self._file.close()
                 self._file = None
             elif self._fd >= 0:
                 os.close(self._fd)
             self._fd = -1
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
 
     def check_open(self) -> None:
         """Raises UsageError on a closed store, or in a process forked from the opener."""

@@ -51,7 +51,14 @@ class View:
         self._files = files
         self._lock = lock
         self._newest = state
-        self.index = self._make_index(state)
+        self._index: Index | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index that answers now."""
+        if self._index is None:
+            self._index = self._make_index(self._newest)
+        return self._index
 
     def close(self) -> None:
         """Gives up the view's lock."""
@@ -135,7 +142,7 @@ class View:
                 # A bad page is what AeorDB's crash looks like.
                 newest = rebuild_live(self._fd, self.path, self._files.covering)
             self._newest = newest
-            self.index = self._make_index(newest)
+            self._index = None
             try:
                 answer = ask(self.index)
                 if answer is not None:
@@ -157,8 +164,11 @@ class View:
         return DamagedError(path=self.path, reason=str(fault), hint=hint)
 
 
-def make_index(files: FileMap, state: State, *newer: Table) -> Index:
-    """The index of `state`, with tables of newer records (the newest first) on top."""
+def make_index(files: FileMap, state: State, *newer: Table, end: int = 0) -> Index:
+    """The index of `state`, with tables of newer records (the newest first) on top.
+
+    `end`: where the entries of these records end, if behind the committed log.
+    """
     header = state.header
     covered: Any = None
     if state.rebuilt or header.kv_offset == 0 or state.flags & c.SPARE_GROWTH:
@@ -166,7 +176,7 @@ def make_index(files: FileMap, state: State, *newer: Table) -> Index:
     elif state.flags & c.SPARE_CHECKPOINT:
         covered = mark(state.batch, header.pages)
     return Index(
-        files.covering(header.hot_tail_offset),
+        files.covering(max(header.hot_tail_offset, end)),
         header.kv_offset,
         header.pages,
         (*newer, state.table),

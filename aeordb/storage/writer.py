@@ -31,9 +31,9 @@ class WriteView(View):
     """
 
     def __init__(self, log: Log) -> None:
+        super().__init__(log.file.path, log.file.fd, log.files, log.state)
         self.pending = Table()
         self.new_keys = 0
-        super().__init__(log.file.path, log.file.fd, log.files, log.state)
         self._log = log
         self._queue: dict[bytes, Spec] = {}
         self._queued_bytes = 0
@@ -117,7 +117,7 @@ class WriteView(View):
         self._queue = {}
         self._queued_bytes = 0
         self.new_keys += len(keys)
-        self.index = self._make_index(self.state)
+        self._index = None
 
     def _make_index(self, state: State) -> Index:
-        return make_index(self._files, state, self.pending)
+        return make_index(self._files, state, self.pending, end=self._log.append_at)
