@@ -11,8 +11,13 @@ from .map import Map, fetch_located
 from .pages import page_of
 from .table import RECORD, Table, check_key
 
-SCRATCH = 65_536  # entries up to this total length are read in one call
+SCRATCH = 260 << 10  # entries up to this total length, and so most chunks, are read in one call
 PAGES_AT_ONCE = 512
+
+
+# (hit, buffer, its bytes), for whoever reads next: pop and append are atomic, so that each thread
+# has one of its own for the time of a read. As many are made as ever read at once.
+_spare_scratch: list[tuple[Any, Any, Any]] = []
 
 
 class _Covered(Enum):
@@ -73,7 +78,6 @@ class Index:
             marks = index.covered = ffi.from_buffer("uint8_t[]", covered)
         self._index = index
         self._alive = map.pointer, index.voids, voids, marks, covered
-        self._scratch: list[tuple[Any, Any, Any]] = []
 
     def find(self, key: bytes) -> tuple[int, int, int] | None:
         """(KV type and flags, offset, total length), or None if absent or deleted."""
@@ -105,11 +109,10 @@ class Index:
         """The verified entry of `key`, or None if the index has none."""
         if len(key) != 32:
             raise ValueError("a key is 32 bytes")
-        try:  # pop and append are atomic: each thread works with a scratch buffer of its own
-            scratch = self._scratch.pop()
+        try:
+            scratch = _spare_scratch.pop()
         except IndexError:
-            hit, buffer = ffi.new("struct aeor_hit *"), ffi.new("uint8_t[]", SCRATCH)
-            scratch = hit, buffer, ffi.buffer(buffer)
+            scratch = _new_scratch()
         hit, buffer, view = scratch
         code = lib.aeor_index_read(self._index, key, buffer, SCRATCH, hit)
         if code == 0:
@@ -123,15 +126,15 @@ class Index:
                 hit.offset,
                 view[start : start + hit.value_length],
             )
-            self._scratch.append(scratch)
+            _spare_scratch.append(scratch)
             return entry
         if code == lib.AEOR_ABSENT:
-            self._scratch.append(scratch)
+            _spare_scratch.append(scratch)
             return None
         if code == lib.AEOR_LARGE:
             index = self._index
             place = hit.offset, hit.total_length, hit.value_length
-            self._scratch.append(scratch)
+            _spare_scratch.append(scratch)
             return fetch_located(index.map, index.map_length, *place, key)
         raise self._fault(code, hit, key)
 
@@ -188,6 +191,11 @@ class Index:
         if code == lib.AEOR_ERR_FAULT:
             return MapFault(hit.offset, hit.total_length)
         return entry_fault(code, hit.offset, hit.total_length, key)
+
+
+def _new_scratch() -> tuple[Any, Any, Any]:
+    buffer = ffi.new("uint8_t[]", SCRATCH)
+    return ffi.new("struct aeor_hit *"), buffer, ffi.buffer(buffer)
 
 
 def split_records(records: bytes | memoryview) -> Iterator[Record]:
