@@ -84,7 +84,7 @@ def count_children(reader: Reader, directory: bytes) -> int:
 
 
 def is_empty(reader: Reader, directory: bytes) -> bool:
-    """True if the directory has no children; reads one node at most."""
+    """True if the directory has no children; reads one node of each level at most."""
     return next(list_children(reader, directory), None) is None
 
 
@@ -96,7 +96,7 @@ def edit_directory(
     `directory` None makes a new one. Each new node is appended once, those that the file has are
     not; without a change the old hash comes back. Edits count as made one after the other, in
     their order: a listing keeps its order with new names behind, leaves split as for AeorDB's
-    inserts. What becomes a B-tree here, and 40 or more edits of one leaf, is built in full leaves.
+    inserts. What becomes a B-tree here, and more than 40 edits of one leaf, is built in full leaves.
     """
     for name, child in edits.items():
         if child is not None and child.name != name:
