@@ -96,7 +96,7 @@ def edit_directory(
     `directory` None makes a new one. Each new node is appended once, those that the file has are
     not; without a change the old hash comes back. Edits count as made one after the other, in
     their order: a listing keeps its order with new names behind, leaves split as for AeorDB's
-    inserts. What becomes a B-tree here, and more than 40 edits of one leaf, is built in full leaves.
+    inserts. What becomes a B-tree here, and more than 40 edits of a leaf, is built in full leaves.
     """
     for name, child in edits.items():
         if child is not None and child.name != name:
