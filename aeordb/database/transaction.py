@@ -40,7 +40,7 @@ class Transaction:
         try:
             self.writer: WriteView = store.begin()
             self._head = store.state.header.head
-            self._edit = TreeEdit(self.writer, self._head)
+            self.edit = TreeEdit(self.writer, self._head)
         except BaseException:
             store.mutex.release()
             raise
@@ -66,13 +66,13 @@ class Transaction:
     def root(self) -> bytes:
         """The root of the tree with the changes made so far, which this writes."""
         self._check()
-        return self._edit.finish()
+        return self.edit.finish()
 
     def commit(self) -> bytes:
         """Makes all changes durable; the new HEAD. Nothing to do: the old one, and no commit."""
         self._check()
         try:
-            head = self._edit.finish()
+            head = self.edit.finish()
             if head != self._head or self.writer.changed:
                 self._store.commit(self.writer, head)
             return head
@@ -108,7 +108,7 @@ class Transaction:
         """
         self._check()
         place = parse_path(os.fspath(path), file=True)
-        old = self._edit.check_put(place)
+        old = self.edit.check_put(place)
         with ExitStack() as stack:
             if isinstance(source, (str, os.PathLike)):
                 source = stack.enter_context(open(source, "rb", buffering=0))
@@ -135,7 +135,7 @@ class Transaction:
                 jobs=self._jobs,
                 advance=progress.advance,
             )
-        self._edit.put_child(place, stored.child, stored.record)
+        self.edit.put_child(place, stored.child, stored.record)
         return make_stat(self.writer, place, stored.child)
 
     def put_tree(
@@ -153,7 +153,7 @@ class Transaction:
         own = [self._store.path, self._store.path + ".lock"]
         return put_tree(
             self.writer,
-            self._edit,
+            self.edit,
             source,
             os.fspath(dest),
             delete=delete,
@@ -167,7 +167,7 @@ class Transaction:
         """Deletes a file, symlink or folder; how many paths are gone. A folder with content needs
         `recursive`. Raises NotFoundError, UsageError."""
         self._check()
-        return self._edit.delete(parse_path(os.fspath(path)), recursive=recursive)
+        return self.edit.delete(parse_path(os.fspath(path)), recursive=recursive)
 
     def delete_file(self, path: Path) -> None:
         """Deletes a file or symlink. Raises NotFoundError, also for a folder."""
@@ -179,23 +179,23 @@ class Transaction:
         """Moves a file, symlink or folder to the new path `target`. Raises NotFoundError,
         ExistsError, PathError."""
         self._check()
-        self._edit.move(parse_path(os.fspath(source)), parse_path(os.fspath(target)))
+        self.edit.move(parse_path(os.fspath(source)), parse_path(os.fspath(target)))
 
     def mkdir(self, path: Path) -> None:
         """Makes a folder, and those above it; one that is there stays."""
         self._check()
-        self._edit.mkdir(parse_path(os.fspath(path)))
+        self.edit.mkdir(parse_path(os.fspath(path)))
 
     def symlink(self, target: str, path: Path) -> None:
         """Puts a symlink at `path`; `target` is kept as it is and need not exist."""
         self._check()
-        self._edit.symlink(parse_path(os.fspath(path), file=True), target)
+        self.edit.symlink(parse_path(os.fspath(path), file=True), target)
 
     def stat(self, path: Path) -> Stat:
         """What stands at a path, with the changes made so far."""
         self._check()
         place = parse_path(os.fspath(path))
-        child = self._edit.lookup(place)
+        child = self.edit.lookup(place)
         if child is None:
             raise NotFoundError(what="path", name=place)
         return make_stat(self.writer, place, child)
@@ -203,21 +203,29 @@ class Transaction:
     def exists(self, path: Path) -> bool:
         """Whether anything stands at the path, with the changes made so far."""
         self._check()
-        return self._edit.lookup(parse_path(os.fspath(path))) is not None
+        return self.edit.lookup(parse_path(os.fspath(path))) is not None
 
     def list(self, path: Path = "/") -> Iterator[Stat]:
         """A folder's children, with the changes made so far; no content hashes."""
         self._check()
         folder = parse_path(os.fspath(path))
-        for child in self._edit.children(folder):
+        for child in self.edit.children(folder):
             place = TreePath(f"{folder.rstrip('/')}/{child.name}")
             yield make_stat(self.writer, place, child, hashes=False)
 
     def promote(self, root: bytes) -> None:
-        """Makes `root` the tree that the commit leads to; changes made before are lost."""
-        self._check()
-        promote(self.writer, self._head, root)
-        self._edit = TreeEdit(self.writer, root)
+        """Makes `root` the tree that the commit leads to; changes made before are lost.
+
+        Raises DamagedError for a tree that is not whole: the transaction is rolled back then.
+        """
+        try:
+            # From the tree as changed: its path keys are written, so they must go as well.
+            promote(self.writer, self.root, root)
+        except BaseException:
+            if self._open:
+                self.rollback()
+            raise
+        self.edit = TreeEdit(self.writer, root)
 
     def _check(self) -> None:
         if not self._open:
