@@ -48,7 +48,7 @@ def test_layers(
         key: where
         for key, where in paged.items()
         for start, length in voids
-        if start < where[1] + where[2] and where[1] < start + length
+        if length and start < where[1] + where[2] and where[1] < start + length
     }
     model: Rows = {
         key: where
