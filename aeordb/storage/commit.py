@@ -76,6 +76,7 @@ class Log:
         unsettled = self.voids.unsettled()
         self.reset()
         self.voids.unsettle(unsettled)
+        self.entry_count = self.state.header.entry_count
         if self.file.broken is None:
             with suppress(NotDurableError):
                 self.file.truncate(self.state.region_end)

@@ -81,8 +81,8 @@ class WriterLock:
     def release(self) -> None:
         """Gives the lock back; the lock files stay behind.
 
-        Unlocks by name: maps that live on, and forked children, hold duplicates of the descriptors,
-        and closing ours alone would leave the locks standing. A child takes nothing from its parent.
+        Forked children hold duplicates of the descriptors: closing ours alone would leave the locks
+        standing. A child takes nothing from its parent.
         """
         mine = os.getpid() == self._pid
         if mine and self._inode >= 0:

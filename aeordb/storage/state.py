@@ -109,6 +109,15 @@ def read_header(fd: int, path: str) -> Header:
     return _read_slots(fd, path).header
 
 
+def check_header(path: str) -> None:
+    """Raises what opening the file would raise for its header; changes and locks nothing."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _read_live(fd, path)
+    finally:
+        os.close(fd)
+
+
 class _TailError(Exception):
     pass
 
@@ -140,6 +149,8 @@ def _read_slots(fd: int, path: str) -> LiveSlot:
 def _not_a_database(path: str, raw: bytes, fault: FormatError) -> Exception:
     if not raw:
         return NotADatabaseError(path=path, reason="the file is empty")
+    if len(raw) < c.HEADERS_LENGTH:
+        return NotADatabaseError(path=path, reason=f"{len(raw)} bytes are less than a header")
     if isinstance(fault, VersionError):
         return NotADatabaseError(path=path, reason=str(fault))
     slots = (raw[: len(c.HEADER_MAGIC)], raw[c.SLOT_LENGTH :][: len(c.HEADER_MAGIC)])

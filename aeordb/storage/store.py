@@ -18,7 +18,7 @@ from aeordb.storage.filemap import FileMap
 from aeordb.storage.growth import OVERFLOW_LIMIT, grow, stage_for
 from aeordb.storage.locks import WALK_BYTE, ExclusiveLock, ReaderLock, WriterLock
 from aeordb.storage.recovery import close_cleanly, first_act, thaw
-from aeordb.storage.state import State, load_state
+from aeordb.storage.state import State, check_header, load_state
 from aeordb.storage.view import View
 from aeordb.storage.writer import WriteView
 
@@ -51,8 +51,10 @@ class Store:
         self._views: weakref.WeakSet[View] = weakref.WeakSet()
         self._fd = -1
         try:
-            _check_kind(path)
+            check_kind(path)
             if writable:
+                # Beside what is no database, not even a lock file shall appear.
+                check_header(path)
                 self._lock = WriterLock(path, timeout)
                 self._file = DataFile.open(path)
                 self._fd = self._file.fd
@@ -123,7 +125,11 @@ class Store:
         if not self._acted:
             first_act(log)
             self._acted = True
-        finish(log)
+        try:
+            finish(log)
+        except NotDurableError:
+            log.undo()
+            raise
         self._busy = True
         return WriteView(log)
 
@@ -143,8 +149,9 @@ class Store:
         try:
             self._commit(log, table, head)
         except NotDurableError:
+            # Even after a durable commit: what followed it may have stopped half-way.
+            log.undo()
             if log.state.header.sequence == before or self._broken():
-                log.undo()
                 raise
             # The commit itself is durable; what was to follow it is done by the next one.
         except BaseException:
@@ -152,18 +159,23 @@ class Store:
             raise
 
     def abort(self, writer: WriteView) -> None:
-        """Forgets the transaction; harmless when it is over already."""
+        """Forgets the transaction; harmless when it is over already, or the store closed."""
         self._busy = False
-        self._writing().undo()
+        if self._log is not None and os.getpid() == self._pid:
+            self._log.undo()
 
     def reserve(self, entries: int) -> None:
         """Grows the KV block ahead of so many new entries, if no walk stands in the way."""
         with self.mutex:
             log = self._writing()
-            finish(log)
-            stage = stage_for(log.entry_count + entries)
-            if stage > log.state.header.stage and not log.frozen:
-                self._try_grow(log, log.state.table, log.state.header.head, stage)
+            try:
+                finish(log)
+                stage = stage_for(log.entry_count + entries)
+                if stage > log.state.header.stage and not log.frozen:
+                    self._try_grow(log, log.state.table, log.state.header.head, stage)
+            except NotDurableError:
+                log.undo()
+                raise
 
     def close(self) -> None:
         """Gives up locks and descriptors; marks the file as cleanly closed if it was written."""
@@ -230,7 +242,7 @@ class Store:
         return self._file is not None and self._file.broken is not None
 
 
-def _check_kind(path: str) -> None:
+def check_kind(path: str) -> None:
     """NotADatabaseError for what cannot be a database: a folder, a device, an empty file."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from aeordb.errors import DamagedError
+from aeordb.errors import DamagedError, UsageError, quote
 from aeordb.format import constants as c
 from aeordb.format.hottail import decode_tail_records
 from aeordb.format.page import IndexRecord
@@ -23,7 +23,7 @@ from aeordb.native.pages import mark
 from aeordb.native.table import Table
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.locks import ReaderLock
-from aeordb.storage.state import State, load_state, rebuild_live
+from aeordb.storage.state import State, load_state, read_header, rebuild_live
 
 _TRIES = 1000
 _T = TypeVar("_T")
@@ -51,6 +51,7 @@ class View:
         self._files = files
         self._lock = lock
         self._newest = state
+        self._closed = False
         self._index: Index | None = None
 
     @property
@@ -61,7 +62,8 @@ class View:
         return self._index
 
     def close(self) -> None:
-        """Gives up the view's lock."""
+        """Gives up the view's lock; nothing more can be read."""
+        self._closed = True
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -81,6 +83,7 @@ class View:
 
         Raises DamagedError with key and offset when what is there does not hold.
         """
+        self._check()
         try:
             entry = self.index.read(key)
         except NativeFault as fault:
@@ -125,20 +128,44 @@ class View:
         return [IndexRecord(*record) for record in found or ()]
 
     def _ask(self, ask: Callable[[Index], _T | None]) -> _T | None:
-        try:
-            return ask(self.index)
-        except NativeFault as fault:
-            return self._again(ask, fault)
+        """An answer of the index in which what is not found is not there."""
+        self._check()
+        for _ in range(_TRIES):
+            try:
+                answer = ask(self.index)
+            except NativeFault as fault:
+                answer = self._again(ask, fault)
+            if self._lock is None or self._settled():
+                return answer
+            self._newest = load_state(self._fd, self.path, self._files.covering)
+            self._index = None
+        raise AssertionError("a block that never rests")
+
+    def _settled(self) -> bool:
+        """Whether the pages still lie where the index looks for them.
+
+        The pages of a block that grew are good ones too: they just hold other keys.
+        """
+        mine, now = self._newest.header, read_header(self._fd, self.path)
+        if mine.sequence == now.sequence:
+            return True
+        return mine.kv_length == now.kv_length and not now.resize_in_progress
+
+    def _check(self) -> None:
+        if self._closed:
+            raise UsageError(f"{quote(self.path)} is closed")
 
     def _again(self, ask: Callable[[Index], _T | None], fault: NativeFault | None) -> _T | None:
         """Asks the newest header's index, until it answers or the sequence stands still."""
         for _ in range(_TRIES):
-            newest = load_state(self._fd, self.path, self._files.covering)
-            if newest.header.sequence == self._newest.header.sequence:
-                if fault is None:
-                    return None
-                if newest.ours or self._newest.rebuilt or not isinstance(fault, PageFault):
-                    raise self._damage(fault) from None
+            newest = self._newest
+            if read_header(self._fd, self.path).sequence != newest.header.sequence:
+                newest = load_state(self._fd, self.path, self._files.covering)
+            elif fault is None:
+                return None
+            elif newest.ours or newest.rebuilt or not isinstance(fault, PageFault):
+                raise self._damage(fault) from None
+            else:
                 # A bad page is what AeorDB's crash looks like.
                 newest = rebuild_live(self._fd, self.path, self._files.covering)
             self._newest = newest
