@@ -14,7 +14,7 @@ from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
 from aeordb.database.transaction import Source, Transaction
-from aeordb.errors import NotFoundError, UsageError
+from aeordb.errors import ExistsError, NotFoundError, PathError, UsageError
 from aeordb.folders.report import GetReport, PutReport
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.growth import stage_for
@@ -59,7 +59,12 @@ def open_database(
         raise UsageError(f"unknown mode {mode!r}: 'r', 'r+', 'a' or 'x'")
     if mode == "x" or (mode == "a" and not os.path.lexists(name)):
         stage = stage_for(int((expect_entries or 0) * _ENTRIES_PER_FILE))
-        return Database(Store.create(name, stage=stage, timeout=timeout), jobs=jobs)
+        try:
+            return Database(Store.create(name, stage=stage, timeout=timeout), jobs=jobs)
+        except ExistsError:
+            # Another process may have been faster; with "a" its database will do.
+            if mode == "x":
+                raise
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
@@ -233,11 +238,18 @@ class Database(MutableMapping[str, bytes]):
 
     def transaction(self) -> Transaction:
         """Starts a transaction; other writers of this process wait for its end."""
+        # Its first commit may need to be alone with the pages: our own view shall not hinder it.
+        self._view = None
         return Transaction(self._store, jobs=self._jobs, on_end=self._forget)
 
     def run(self, operation: Callable[[Transaction], T]) -> T:
         """Runs one operation and commits it, together with those of other threads."""
         return self._group.run(operation)
+
+    def run_alone(self, operation: Callable[[Transaction], T]) -> T:
+        """As :meth:`run`, for what may stop half-way: nothing of it is committed then."""
+        with self.transaction() as transaction:
+            return operation(transaction)
 
     def put(
         self,
@@ -278,11 +290,12 @@ class Database(MutableMapping[str, bytes]):
 
     def delete(self, path: Path, *, recursive: bool = False) -> int:
         """Deletes and commits (:meth:`Transaction.delete`)."""
-        return self.run(lambda tx: tx.delete(path, recursive=recursive))
+        run = self.run_alone if recursive else self.run
+        return run(lambda tx: tx.delete(path, recursive=recursive))
 
     def move(self, source: Path, target: Path) -> None:
         """Moves and commits (:meth:`Transaction.move`)."""
-        self.run(lambda tx: tx.move(source, target))
+        self.run_alone(lambda tx: tx.move(source, target))
 
     def mkdir(self, path: Path) -> None:
         """Makes a folder and commits."""
@@ -302,7 +315,7 @@ class Database(MutableMapping[str, bytes]):
                 )
             return access.create_root_key(tx.writer)
 
-        return self.run(create)
+        return self.run_alone(create)
 
     def emergency_reset(self) -> str:
         """Revokes all root keys and makes a new one; its text, which is shown this once."""
@@ -311,7 +324,7 @@ class Database(MutableMapping[str, bytes]):
             access.revoke_root_keys(tx.writer)
             return access.create_root_key(tx.writer)
 
-        return self.run(reset)
+        return self.run_alone(reset)
 
     def is_root_key(self, text: str) -> bool:
         """Whether the text is this database's root key."""
@@ -324,9 +337,18 @@ class Database(MutableMapping[str, bytes]):
     # -- mapping --------------------------------------------------------------------------
 
     def __getitem__(self, path: str) -> bytes:
-        return self._current().read(path)
+        view = self._current()
+        try:
+            return view.read(path)
+        except UsageError as error:
+            if isinstance(error, PathError):
+                raise
+            # A folder is no key of this mapping: `get` and `pop` then give their default.
+            raise NotFoundError(what="file", name=path) from error
 
     def __setitem__(self, path: str, data: bytes) -> None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a file's content is bytes, not {type(data).__name__}; see put()")
         self.put(path, data)
 
     def __delitem__(self, path: str) -> None:

@@ -34,7 +34,8 @@ class CommitGroup:
     """Runs single operations in transactions; whoever gets the turn runs all that wait.
 
     An operation that raises leaves the others of its group alone: it must refuse before it
-    changes anything. If the commit fails, it fails for all of them.
+    changes anything; one that cannot needs a transaction of its own. If the commit fails, it fails
+    for all of them.
     """
 
     def __init__(self, begin: Callable[[], Transaction], turn: threading.RLock) -> None:
@@ -50,16 +51,25 @@ class CommitGroup:
             self._waiting.append(call)  # type: ignore[arg-type]
         with self._turn:
             if not call.done:
-                with self._guard:
-                    calls, self._waiting = self._waiting, []
-                self._commit(calls)
+                self._commit(call)  # type: ignore[arg-type]
         return call.result()
 
-    def _commit(self, calls: list[_Call[object]]) -> None:
+    def _commit(self, own: _Call[object]) -> None:
         try:
-            with self._begin() as transaction:
+            transaction = self._begin()
+        except BaseException:
+            # Closed, or this thread is in a transaction: not the fault of the others.
+            with self._guard:
+                self._waiting.remove(own)
+            raise
+        with self._guard:
+            calls, self._waiting = self._waiting, []
+        try:
+            with transaction:
                 for call in calls:
                     call.run(transaction)
+                if all(call.error is not None for call in calls):
+                    transaction.rollback()
         except BaseException as error:
             for call in calls:
                 call.error = call.error or error

@@ -8,6 +8,7 @@ from aeordb.database.results import Info
 from aeordb.errors import NotADatabaseError
 from aeordb.format import constants as c
 from aeordb.storage.state import read_header
+from aeordb.storage.store import check_kind
 
 
 def info(path: str | os.PathLike[str]) -> Info:
@@ -17,6 +18,7 @@ def info(path: str | os.PathLike[str]) -> Info:
     """
     name = os.fspath(path)
     try:
+        check_kind(name)
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise NotADatabaseError(path=name, reason="there is no such file") from None
