@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Sequence
-from io import BytesIO
-from itertools import repeat
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from aeordb.native._native import ffi, lib
@@ -72,9 +72,23 @@ def blake3_many(inputs: Sequence[bytes], prefix: bytes = b"") -> list[bytes]:
         else:
             views = [ffi.from_buffer("uint8_t[]", data) for data in batch]
             _check(lib.aeor_blake3_pointers(ffi.new("uint8_t *[]", views), *tail))
-        # Reading in rows takes half the time of slicing.
-        hashes.extend(map(BytesIO(out).read, repeat(HASH_SIZE, len(batch))))
+        hashes.extend(_split(bytes(out), len(batch)))
     return hashes
+
+
+@cache
+def _whole_batch() -> Callable[[bytes], tuple[bytes, ...]]:
+    """Cuts the hashes of a whole batch: with slices made once, in half the time of slicing."""
+    ends = range(HASH_SIZE, HASH_SIZE * (_BATCH + 1), HASH_SIZE)
+    split: Any = itemgetter(*(slice(end - HASH_SIZE, end) for end in ends))
+    cut: Callable[[bytes], tuple[bytes, ...]] = split
+    return cut
+
+
+def _split(hashes: bytes, count: int) -> Sequence[bytes]:
+    if count == _BATCH:
+        return _whole_batch()(hashes)
+    return [hashes[at : at + HASH_SIZE] for at in range(0, HASH_SIZE * count, HASH_SIZE)]
 
 
 def blake3_slices(

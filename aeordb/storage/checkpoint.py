@@ -8,17 +8,13 @@ a flag promises is kept by `finish`, after the commit as after a crash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aeordb.format import constants as c
 from aeordb.format.page import block_length
-from aeordb.native.pages import Checkpoint, replay
+from aeordb.native.pages import Checkpoint, replay_batches
 from aeordb.native.pages import checkpoint as merge_pages
 from aeordb.native.table import Table
 from aeordb.storage.commit import LONG_TAIL, Layout, Log
 from aeordb.storage.voids import clip_extents
-
-_WRITE_BYTES = 4 << 20
 
 
 def plan_checkpoint(log: Log, records: bytes, *, drops: bool = False) -> Checkpoint:
@@ -29,7 +25,7 @@ def plan_checkpoint(log: Log, records: bytes, *, drops: bool = False) -> Checkpo
     """
     header = log.state.header
     source = log.files.covering(header.log_start)
-    return merge_pages(source, header.kv_offset, header.pages, records, drops)
+    return merge_pages(source, header.kv_offset, header.pages, records, drops, images=False)
 
 
 def checkpoint(log: Log, plan: Checkpoint, head: bytes, *, drops: bool = False) -> None:
@@ -53,7 +49,7 @@ def finish(log: Log) -> None:
     else:
         layout, pages = Layout(kept), header.pages
     drops = bool(state.flags & c.SPARE_DROPS)
-    write_pages(log, replay(state.batch, pages, drops), header.kv_offset)
+    write_pages(log, state.batch, pages, drops=drops)
     log.commit(Table.from_records(state.rest), header.head, layout)
     settle(log)
 
@@ -83,17 +79,17 @@ def _is_long(log: Log) -> bool:
     return other.spare.region_length > LONG_TAIL
 
 
-def write_pages(log: Log, pages: tuple[Sequence[int], bytes], kv_offset: int) -> None:
-    """Writes page images at their numbers; neighbours go in one call."""
-    numbers, images = pages
-    view = memoryview(images)
-    start = 0
-    most = _WRITE_BYTES // c.PAGE_LENGTH
-    for i in range(1, len(numbers) + 1):
-        if i < len(numbers) and numbers[i] == numbers[i - 1] + 1 and i - start < most:
-            continue
-        log.file.write(
-            kv_offset + numbers[start] * c.PAGE_LENGTH,
-            view[start * c.PAGE_LENGTH : i * c.PAGE_LENGTH],
-        )
-        start = i
+def write_pages(log: Log, leads: bytes, pages: int, *, drops: bool = False) -> None:
+    """Writes the pages that these records describe; neighbours go in one call."""
+    kv_offset = log.state.header.kv_offset
+    for numbers, images in replay_batches(leads, pages, drops):
+        view = memoryview(images)
+        start = 0
+        for i in range(1, len(numbers) + 1):
+            if i < len(numbers) and numbers[i] == numbers[i - 1] + 1:
+                continue
+            log.file.write(
+                kv_offset + numbers[start] * c.PAGE_LENGTH,
+                view[start * c.PAGE_LENGTH : i * c.PAGE_LENGTH],
+            )
+            start = i

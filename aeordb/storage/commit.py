@@ -59,6 +59,7 @@ class Log:
         self.entry_count = state.header.entry_count
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
         self._gap = state.region
+        self._freed: list[Extent] = []
 
     def thawed(self) -> None:
         """All listed ranges are free to use: no index page holds an entry in them any more."""
@@ -84,6 +85,7 @@ class Log:
     def _begin(self) -> None:
         self.append_at = self.state.region_end
         self._gap = self.state.region
+        self._freed = []
 
     def place(self, frames: bytearray, lengths: list[int]) -> list[int]:
         """Writes framed entries into free ranges or at the log's end; their offsets."""
@@ -128,6 +130,10 @@ class Log:
         low = min(start, self._gap[0])
         self._gap = (low, end - low)
         self.append_at = max(self.append_at, end)
+
+    def free_with_commit(self, start: int, end: int) -> None:
+        """The live state needs this range; the next commit lists it as free."""
+        self._freed.append((start, end - start))
 
     def commit(self, table: Table, head: bytes, layout: Layout | None = None) -> None:
         """Makes `table` (all index entries that are not in the pages) and `head` durable."""
@@ -198,6 +204,9 @@ class Log:
 
     def _place_tail(self, table: Table) -> tuple[Extent, bytes]:
         """Where this commit's hot tail goes, and the void records that it lists."""
+        for extent in self._freed:
+            self.voids.add(*extent, merge=False)
+        self._freed = []
         appended = self.append_at > self.state.region_end
         room = None if appended else self.voids.ending_at(self.state.log_end)
         listed = len(self.voids) + len(self.frozen) + 1

@@ -65,7 +65,7 @@ def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
         in_the_way = keep_from
         log.voids.clip(keep_from)
         if keep_from > edge:
-            log.voids.add(edge, keep_from - edge, merge=False)
+            log.free_with_commit(edge, keep_from)
     for rows in _live_entries(log, table, in_the_way):
         _copy(log, rows, moved)
     records = _joined(make_index(log.files, log.state, moved))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from aeordb.errors import AeorDBError, DamagedError, LockedError, quote
 from aeordb.format import constants as c
 from aeordb.format.hottail import mark_deleted
-from aeordb.native.pages import order_records, replay
+from aeordb.native.pages import order_records
 from aeordb.native.table import Table
 from aeordb.storage.checkpoint import checkpoint, finish, plan_checkpoint, write_pages
 from aeordb.storage.commit import Layout, Log
@@ -116,7 +116,7 @@ def _write_rebuilt(log: Log) -> None:
     records = b"".join(make_index(log.files, state).scan())
     leads, overflow = order_records(records, header.pages)
     log.write_zeros(header.kv_offset, header.kv_length)
-    write_pages(log, replay(leads, header.pages), header.kv_offset)
+    write_pages(log, leads, header.pages)
     log.file.sync()
     log.commit(Table.from_records(overflow), header.head, Layout())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ Extent = tuple[int, int]
 """(offset, length) of a range of the file, in bytes."""
 
 _TRIES = 200
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,10 @@ def _load(fd: int, path: str, live: LiveSlot, get_map: Callable[[int], Map]) -> 
         tail = decode_hot_tail(raw)
     except FormatError as fault:
         raise _TailError(f"the hot tail cannot be read: {fault}") from None
-    return _state(live, tail, (offset, length))
+    state = _state(live, tail, (offset, length))
+    if len(state.table) != tail.record_count:
+        raise _TailError("the hot tail names a key twice")
+    return state
 
 
 def _load_theirs(fd: int, live: LiveSlot, get_map: Callable[[int], Map]) -> State:
@@ -210,9 +215,15 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
         table=result.table,
         void_records=b"",
         region=(result.end, 0),
-        last_time=max(header.updated_at, result.latest),
+        last_time=max(header.updated_at, _believable(result.latest, result.entries)),
         rebuilt=True,
     )
+
+
+def _believable(latest: int, entries: int) -> int:
+    """The highest entry time of a scan, 0 if no writer gave it: no hash covers entry times, and a
+    flipped bit must not carry all later ones into the far future."""
+    return latest if latest <= time.time_ns() // 1_000_000 + _DAY_MS + entries else 0
 
 
 def _state(live: LiveSlot, tail: HotTail, region: Extent) -> State:

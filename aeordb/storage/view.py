@@ -98,7 +98,6 @@ class View:
             name = c.ENTRY_NAMES[entry_type]
             found = "missing" if entry is None else f"a {c.ENTRY_NAMES[entry.type]}"
             raise DamagedError(
-                path=self.path,
                 key=key,
                 entry_type=entry_type,
                 offset=entry.offset if entry else None,
@@ -185,10 +184,8 @@ class View:
     def _damage(self, fault: NativeFault) -> DamagedError:
         hint = "Run `aeordb verify` to see what is hit."
         if isinstance(fault, EntryFault):
-            return DamagedError(
-                path=self.path, key=fault.key, offset=fault.offset, reason=str(fault), hint=hint
-            )
-        return DamagedError(path=self.path, reason=str(fault), hint=hint)
+            return DamagedError(key=fault.key, offset=fault.offset, reason=str(fault), hint=hint)
+        return DamagedError(reason=str(fault), hint=hint)
 
 
 def make_index(files: FileMap, state: State, *newer: Table, end: int = 0) -> Index:
