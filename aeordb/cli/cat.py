@@ -28,10 +28,10 @@ BLOCK = 1 << 20
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @at_option
 @click.pass_obj
-def command(shell: Shell, paths: tuple[str, ...], version: str) -> None:
+def command(shell: Shell, paths: tuple[str, ...], at: str) -> None:
     """Write the content of files in the database to standard output, one after the other."""
     with shell.open() as db:
-        view = db.at(version)
+        view = db.at(at)
         for path in paths:
             write_content(shell, view, path)
 

@@ -23,10 +23,18 @@ LETTERS = {"added": "A", "modified": "M", "deleted": "D"}
     examples=("aeordb diff --from v1 --stat", "aeordb diff --from v1 --to v2 --name-status"),
     exits=READS,
 )
-@click.option("--from", "base", metavar="VERSION", required=True, help="The version to start from.")
+@click.option(
+    "--from",
+    "base",
+    envvar="AEORDB_DIFF_FROM",
+    metavar="VERSION",
+    required=True,
+    help="The version to start from.",
+)
 @click.option(
     "--to",
     "target",
+    envvar="AEORDB_DIFF_TO",
     metavar="VERSION",
     default="HEAD",
     show_default=True,

@@ -16,10 +16,10 @@ def command() -> None:
 @click.argument("name")
 @at_option
 @click.pass_obj
-def create(shell: Shell, name: str, version: str) -> None:
+def create(shell: Shell, name: str, at: str) -> None:
     """Keep a version (HEAD, unless --at) as the fork NAME."""
     with shell.open("r+") as db:
-        made = db.forks.create(name, at=version)
+        made = db.forks.create(name, at=at)
     shell.answer(made, named("Fork created.", made))
 
 

@@ -30,7 +30,7 @@ COUNTS = ("files", "folders", "symlinks", "bytes")
 @click.option("-r", "--recursive", is_flag=True, help="Get a folder, with all that is in it.")
 @at_option
 @click.pass_obj
-def command(shell: Shell, path: str, dest: str, recursive: bool, version: str) -> None:
+def command(shell: Shell, path: str, dest: str, recursive: bool, at: str) -> None:
     """Get the file at PATH in the database as the local file DEST.
 
     Where DEST is a folder or ends with '/', the file goes into it. With -r, the content of the
@@ -38,7 +38,7 @@ def command(shell: Shell, path: str, dest: str, recursive: bool, version: str) -
     are replaced, and no file has its name before it is whole. DEST '-' is standard output.
     """
     with shell.open() as db:
-        view = db.at(version)
+        view = db.at(at)
         if dest == "-":
             write_content(shell, view, path)
             return
@@ -50,8 +50,7 @@ def command(shell: Shell, path: str, dest: str, recursive: bool, version: str) -
             target = str(local_target(dest, name_of(path)))
         root = view.root
         report = db.get_tree(path, target, at=root.hex(), progress=shell.progress())
-    for name, reason in report.skipped:
-        shell.warn(f"{quote(name)} is skipped: {reason}")
+    shell.skipped(report)
     result = {name: getattr(report, name) for name in COUNTS}
     result |= {"output": target, "version": root}
     shell.answer(result, lines(result))

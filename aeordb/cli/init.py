@@ -17,8 +17,7 @@ from aeordb.cli.shell import Command, Shell
     "--expect-entries",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Make room for the index of N entries now, so that the file need not grow it later. "
-    "A file counts as about 5.",
+    help="Make the index large enough for N files now, so that it need not grow later.",
 )
 @click.pass_obj
 def command(shell: Shell, expect_entries: int | None) -> None:

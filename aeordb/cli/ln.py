@@ -4,6 +4,7 @@ import click
 
 from aeordb.cli.output import shown
 from aeordb.cli.shell import Command, Shell
+from aeordb.errors import ExistsError
 
 
 @click.command(
@@ -23,6 +24,9 @@ def command(shell: Shell, target: str, path: str) -> None:
     Nothing need be there.
     """
     with shell.open("r+") as db:
-        db.symlink(target, path)
+        with db.transaction() as tx:
+            if tx.exists(path):
+                raise ExistsError(path=path, hint="Delete or move it first.")
+            tx.symlink(target, path)
         result = {"path": path, "target": target, "version": db.head}
     shell.answer(result, [f"Linked {shown(path)} -> {shown(target)}"])

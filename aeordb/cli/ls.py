@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="[PATH]", default="/")
 @click.option("-R", "--recursive", is_flag=True, help="List the folders below too, by whole path.")
 @click.option("--names", is_flag=True, help="Print names alone, without kind, size and time.")
-@click.option("-a", "--all", "hidden", is_flag=True, help="Show names that begin with '.aeordb-'.")
+@click.option(
+    "-a",
+    "--all",
+    "hidden",
+    envvar="AEORDB_LS_ALL",
+    is_flag=True,
+    help="Show names that begin with '.aeordb-'.",
+)
 @at_option
 @click.pass_obj
-def command(
-    shell: Shell, path: str, recursive: bool, names: bool, hidden: bool, version: str
-) -> None:
+def command(shell: Shell, path: str, recursive: bool, names: bool, hidden: bool, at: str) -> None:
     """List the folder PATH, one line per entry: kind, size in bytes, time of change, name.
 
     PATH may be a file or symlink too; without it the root '/' is listed. Folders end in '/',
@@ -40,7 +45,7 @@ def command(
         return show(stat, stat.path if whole else stat.path.rpartition("/")[2])
 
     with shell.open() as db:
-        view = db.at(version)
+        view = db.at(at)
         start = view.stat(path)
         shell.items(entries(view, start, recursive=recursive, hidden=hidden), line)
 

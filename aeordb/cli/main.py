@@ -20,6 +20,7 @@ from aeordb.cli.shell import Shell, common_options
 from aeordb.errors import (
     AeorDBError,
     ExistsError,
+    IncompleteError,
     NotDurableError,
     NotFoundError,
     UsageError,
@@ -141,7 +142,9 @@ def run(arguments: list[str]) -> int:
         if os.environ.get("AEORDB_TRACEBACK"):
             raise
         return _fail(shell, _fault(error))
-    return code if isinstance(code, int) else 0
+    if isinstance(code, int):
+        return code
+    return 0 if shell.complete else IncompleteError.exit_code
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -115,11 +115,10 @@ def put_one(
 
 
 def add_report(shell: Shell, totals: dict[str, int], report: "PutReport") -> None:
-    """Adds a folder's report to the totals, and warns of what was left out."""
+    """Adds a folder's report to the totals, and warns of what it left out."""
     for name in COUNTS:
         totals[name] += getattr(report, name)
-    for source, reason in report.skipped:
-        shell.warn(f"{quote(source)} is skipped: {reason}")
+    shell.skipped(report)
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:

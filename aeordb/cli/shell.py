@@ -8,14 +8,15 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from aeordb.cli.output import escape, plain
+from aeordb.errors import IncompleteError, quote
 
 if TYPE_CHECKING:
-    from aeordb import Database
+    from aeordb import Database, GetReport, PutReport
     from aeordb.progress import Progress
 
 DEFAULT_DATABASE = "data.aeordb"
@@ -50,8 +51,9 @@ class Shell:
     quiet: bool = False
     command: str | None = None
     warnings: list[str] = field(default_factory=list)
+    complete: bool = True
 
-    def open(self, mode: str = "r", **options: Any) -> "Database":
+    def open(self, mode: Literal["r", "r+", "x"] = "r", **options: Any) -> "Database":
         """Opens the database; `mode` as in `aeordb.open`. Close it with `with`."""
         import aeordb
 
@@ -72,10 +74,17 @@ class Shell:
     def answer(self, result: Any, lines: Iterable[str] = ()) -> None:
         """Ends the command: `result` for `--json`, `lines` for people."""
         if self.json:
-            self._print("result", json.dumps(plain(result)))
+            code = "ok" if self.complete else IncompleteError.code
+            self._print("result", json.dumps(plain(result)), code)
         elif not self.quiet:
             for line in lines:
                 click.echo(line)
+
+    def skipped(self, report: "GetReport | PutReport") -> None:
+        """Warns of what an operation left out; if that is a loss, the exit code says so."""
+        for left in report.skipped:
+            self.warn(f"{quote(left.path)} is skipped: {left.reason}")
+        self.complete = self.complete and report.complete
 
     def secret(self, result: Any, secret: str, lines: Iterable[str]) -> None:
         """As `answer`, but what is shown this one time alone shows under `--quiet` too."""
@@ -214,7 +223,6 @@ def at_option(function: Function) -> Function:
     """The option `--at VERSION` of commands that read."""
     return click.option(
         "--at",
-        "version",
         metavar="VERSION",
         default="HEAD",
         show_default=True,

@@ -22,10 +22,10 @@ def command() -> None:
 @click.argument("name")
 @at_option
 @click.pass_obj
-def create(shell: Shell, name: str, version: str) -> None:
+def create(shell: Shell, name: str, at: str) -> None:
     """Give a version (HEAD, unless --at) the fixed name NAME."""
     with shell.open("r+") as db:
-        made = db.snapshots.create(name, at=version)
+        made = db.snapshots.create(name, at=at)
     shell.answer(made, named("Snapshot created.", made))
 
 

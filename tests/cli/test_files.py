@@ -86,11 +86,11 @@ def test_put_counts_what_it_did(ok: Cli, data: Path, tmp_path: Path) -> None:
     assert ok("put", "-r", "source", "/").lines[:3] == [
         "Put complete.",
         "  Files: 0",
-        "  Unchanged: 3",
+        "  Unchanged: 4",
     ]
     (tmp_path / "source" / "a.txt").write_bytes(b"longer than it was")
     told = ok("put", "-r", "source", "/", "--json").json["result"]
-    assert (told["files"], told["unchanged"], told["bytes"]) == (1, 2, 18)
+    assert (told["files"], told["unchanged"], told["bytes"]) == (1, 3, 18)
     (tmp_path / "source" / "docs" / "b.txt").unlink()
     told = ok("put", "-r", "--delete", "source", "/", "--json").json["result"]
     assert told["deleted"] == 1
@@ -242,3 +242,17 @@ def test_names_of_any_kind(ok: Cli, data: Path) -> None:
         ok("put", "file", f"/odd/{name}")
         assert ok("cat", f"/odd/{name}").out == name
     assert len(ok("ls", "/odd", "--json").json["result"]["items"]) == 8
+
+
+def test_losses_are_exit_3_with_the_result(cli: Cli, ok: Cli, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "a.txt").mkdir(parents=True)
+    ran = cli("get", "-r", "/", "out")
+    assert (ran.code, ran.lines[:2]) == (3, ["Get complete.", "  Files: 2"])
+    assert ran.err.startswith("warning: '/a.txt' is skipped: ")
+    (tmp_path / "source" / "no-text-\udcff").write_bytes(b"1")
+    ran = cli("put", "-r", "source", "/", "--json")
+    assert (ran.code, ran.err) == (3, "")
+    told = ran.json
+    assert list(told) == ["ok", "code", "command", "result", "warnings"]
+    assert (told["ok"], told["code"], told["result"]["files"]) == (False, "incomplete", 0)
+    assert len(told["warnings"]) == 1

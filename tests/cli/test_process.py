@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import aeordb
+
+# The tests run in other folders: what they run is the very package that this process has.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(aeordb.__file__).parents[1])}
 PROGRAM = (sys.executable, "-m", "aeordb.cli")
 
 # What `aeordb --version` must not wait for.
@@ -18,7 +22,13 @@ SLOW = ("rich", "zstandard", "argon2", "blake3", "cffi", "asyncio", "concurrent"
 def program(*arguments: str, cwd: Path, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     """Runs `aeordb`."""
     return subprocess.run(
-        [*PROGRAM, *arguments], cwd=cwd, input=stdin, capture_output=True, check=False, timeout=120
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=120,
     )
 
 
@@ -37,7 +47,12 @@ def test_version_imports_nothing_slow(tmp_path: Path) -> None:
         f"slow = [name for name in {SLOW!r} if name in sys.modules]; sys.exit(code or str(slow))"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.stdout.startswith("aeordb ")
     assert ran.stderr.strip() == "[]"
@@ -53,7 +68,11 @@ def test_content_goes_through_pipes_unchanged(folder: Path) -> None:
 
 def test_a_reader_that_leaves_early_is_no_drama(folder: Path) -> None:
     running = subprocess.Popen(
-        [*PROGRAM, "cat", "/large"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*PROGRAM, "cat", "/large"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert running.stdout is not None
     assert running.stderr is not None
@@ -72,6 +91,7 @@ def test_signals_end_a_put_with_nothing_changed(
     running = subprocess.Popen(
         [*PROGRAM, "put", "-", "/half"],
         cwd=folder,
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,6 +118,7 @@ def test_a_second_writer_is_refused_with_the_first_ones_process_id(folder: Path)
             "with aeordb.open('data.aeordb'): print(flush=True); sys.stdin.read()",
         ],
         cwd=folder,
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -117,18 +138,7 @@ def test_a_second_writer_is_refused_with_the_first_ones_process_id(folder: Path)
 def test_names_that_are_no_text_come_back_as_they_were(folder: Path) -> None:
     odd = os.fsencode(folder) + b"/\xff.txt"
     Path(os.fsdecode(odd)).write_bytes(b"odd")
-    ran = subprocess.run(
-        [*PROGRAM, "put", os.fsdecode(odd), "/odd.txt"],
-        cwd=folder,
-        capture_output=True,
-        check=False,
-    )
-    assert ran.returncode == 0
-    ran = subprocess.run(
-        [*PROGRAM, "get", "/odd.txt", os.fsdecode(odd)],
-        cwd=folder,
-        capture_output=True,
-        check=False,
-    )
+    assert program("put", os.fsdecode(odd), "/odd.txt", cwd=folder).returncode == 0
+    ran = program("get", "/odd.txt", os.fsdecode(odd), cwd=folder)
     assert ran.returncode == 0
     assert odd in ran.stdout

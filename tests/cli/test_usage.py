@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import pytest
 
 from aeordb import errors
@@ -168,3 +169,31 @@ def test_the_database_is_what_was_said_last(
     monkeypatch.setattr("aeordb.open", note)
     assert cli(*arguments).code == 10
     assert opened == [expected]
+
+
+def all_commands() -> list[tuple[str, click.Command]]:
+    """Every command with its whole name."""
+    context = click.Context(main.program)
+    found = []
+    for name in main.COMMANDS:
+        command = main.program.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {below}", sub) for below, sub in command.commands.items()]
+        else:
+            found.append((name, command))
+    return found
+
+
+def test_every_option_has_its_twin_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    common = {"database", "json", "quiet", "help"}
+    for name, command in all_commands():
+        prefix = "AEORDB_" + name.upper().replace(" ", "_").replace("-", "_")
+        context = click.Context(command, auto_envvar_prefix=prefix)
+        for option in command.get_params(context):
+            flag = max(option.opts, key=len)
+            if not isinstance(option, click.Option) or flag[2:] in common:
+                continue
+            twin = f"{prefix}_{flag[2:].upper().replace('-', '_')}"
+            monkeypatch.setenv(twin, "1")
+            assert option.resolve_envvar_value(context) == "1", twin
