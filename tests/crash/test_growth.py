@@ -1,0 +1,32 @@
+"""What a growth of the index may write before the commit that makes it good."""
+
+from pathlib import Path
+
+from tests.crash import scenario as s
+from tests.crash.scenario import CLOSE, prepare, record
+from tests.kit.folders import noise
+from tests.kit.layout import stage_length
+from tests.kit.oracle import Oracle
+from tests.kit.recording import CHANGES
+from tests.kit.rules import assert_file
+
+
+def test_an_entry_across_the_edge_stays_whole_until_its_copy_is_committed(tmp_path: Path) -> None:
+    """The larger block ends inside an entry; that is copied, and what it leaves behind the edge
+    becomes free. The range was listed as free at once: the copies themselves, and the void entry
+    of the commit, were put over bytes that the live state still needed. A cut there lost a chunk.
+    """
+    path = tmp_path / "data.aeordb"
+    model = prepare(path, [s.put("/big", noise("big", 700_000)), s.put("/small", b"small")])
+    before = Oracle(path)
+    edge = 512 + stage_length(1)
+    across = next(x for x in before.index.values() if x.offset < edge < x.end)
+    recording = record(path, [s.put("/new", b"new"), s.reserve(900), CLOSE], model=model)
+    calls = recording.trace.calls[recording.trace.begun[1] :]
+    slot = next(i for i, call in enumerate(calls) if call.kind in CHANGES and call.end <= 512)
+    for call in calls[:slot]:
+        assert call.kind not in CHANGES or call.offset >= across.end, call
+    assert_file(path)
+    after = Oracle(path)
+    assert after.slot.stage == 1
+    assert after.tree(folders=True) == [list(row) for row in model.head()]
