@@ -13,9 +13,10 @@ from aeordb.database.info import info
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
-from aeordb.database.transaction import Source, Transaction
+from aeordb.database.transaction import ENTRIES_PER_FILE, Source, Transaction
 from aeordb.errors import ExistsError, NotFoundError, PathError, UsageError
 from aeordb.folders.report import GetReport, PutReport
+from aeordb.folders.source import count_files
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.growth import stage_for
 from aeordb.storage.store import Store
@@ -29,9 +30,6 @@ from aeordb.versions.resolve import resolve
 Mode = Literal["r", "r+", "a", "x"]
 T = TypeVar("T")
 Items = list[LogItem]
-
-# Chunk, record under two keys, and a share of the folders.
-_ENTRIES_PER_FILE = 3.2
 
 
 def open_database(
@@ -58,7 +56,7 @@ def open_database(
     if mode not in ("r", "r+", "a", "x"):
         raise UsageError(f"unknown mode {mode!r}: 'r', 'r+', 'a' or 'x'")
     if mode == "x" or (mode == "a" and not os.path.lexists(name)):
-        stage = stage_for(int((expect_entries or 0) * _ENTRIES_PER_FILE))
+        stage = stage_for(int((expect_entries or 0) * ENTRIES_PER_FILE))
         try:
             return Database(Store.create(name, stage=stage, timeout=timeout), jobs=jobs)
         except ExistsError:
@@ -236,11 +234,16 @@ class Database(MutableMapping[str, bytes]):
 
     # -- writing --------------------------------------------------------------------------
 
-    def transaction(self) -> Transaction:
-        """Starts a transaction; other writers of this process wait for its end."""
+    def transaction(self, *, expect_files: int = 0) -> Transaction:
+        """Starts a transaction; other writers of this process wait for its end.
+
+        `expect_files`: about how many files it will put; the index grows ahead of many.
+        """
         # Its first commit may need to be alone with the pages: our own view shall not hinder it.
         self._view = None
-        return Transaction(self._store, jobs=self._jobs, on_end=self._forget)
+        return Transaction(
+            self._store, expect_files=expect_files, jobs=self._jobs, on_end=self._forget
+        )
 
     def run(self, operation: Callable[[Transaction], T]) -> T:
         """Runs one operation and commits it, together with those of other threads."""
@@ -285,7 +288,7 @@ class Database(MutableMapping[str, bytes]):
         progress: Progress = NO_PROGRESS,
     ) -> PutReport:
         """Puts a local folder's content and commits once (:meth:`Transaction.put_tree`)."""
-        with self.transaction() as tx:
+        with self.transaction(expect_files=count_files(source)) as tx:
             return tx.put_tree(source, dest, delete=delete, checksum=checksum, progress=progress)
 
     def delete(self, path: Path, *, recursive: bool = False) -> int:

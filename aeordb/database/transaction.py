@@ -23,6 +23,9 @@ from aeordb.versions.promote import promote
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
+# Its chunk, its record under two keys, and a share of the folders.
+ENTRIES_PER_FILE = 3.2
+
 
 class Transaction:
     """One transaction: a context manager that commits at its end, and only if all went well.
@@ -31,14 +34,19 @@ class Transaction:
     """
 
     def __init__(
-        self, store: Store, *, jobs: int | None = None, on_end: Callable[[], None]
+        self,
+        store: Store,
+        *,
+        expect_files: int = 0,
+        jobs: int | None = None,
+        on_end: Callable[[], None],
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._on_end = on_end
         store.mutex.acquire()
         try:
-            self.writer: WriteView = store.begin()
+            self.writer: WriteView = store.begin(int(expect_files * ENTRIES_PER_FILE))
             self._head = store.state.header.head
             self.edit = TreeEdit(self.writer, self._head)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 # The system takes 4,095 bytes; this leaves room for one more name.
@@ -38,6 +39,20 @@ def list_folder(path: bytes) -> list[Found]:
             return _found(names)
     finally:
         os.close(fd)
+
+
+def count_files(path: str | os.PathLike[str]) -> int:
+    """About how many files lie below a folder; what cannot be read counts as none."""
+    count = 0
+    folders = [os.fspath(path)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    count += 1
+    return count
 
 
 def _found(entries: Iterable[os.DirEntry[bytes]] | Iterable[os.DirEntry[str]]) -> list[Found]:

@@ -115,8 +115,11 @@ class Store:
         self._views.add(view)
         return view
 
-    def begin(self) -> WriteView:
-        """Starts a transaction; one at a time (the caller holds `mutex`)."""
+    def begin(self, expect_entries: int = 0) -> WriteView:
+        """Starts a transaction; one at a time (the caller holds `mutex`).
+
+        `expect_entries`: about how many it will add; the index grows ahead of many.
+        """
         log = self._writing()
         if self._busy:
             raise UsageError(
@@ -127,6 +130,7 @@ class Store:
             self._acted = True
         try:
             finish(log)
+            self._reserve(log, expect_entries)
         except NotDurableError:
             log.undo()
             raise
@@ -163,19 +167,6 @@ class Store:
         self._busy = False
         if self._log is not None and os.getpid() == self._pid:
             self._log.undo()
-
-    def reserve(self, entries: int) -> None:
-        """Grows the KV block ahead of so many new entries, if no walk stands in the way."""
-        with self.mutex:
-            log = self._writing()
-            try:
-                finish(log)
-                stage = stage_for(log.entry_count + entries)
-                if stage > log.state.header.stage and not log.frozen:
-                    self._try_grow(log, log.state.table, log.state.header.head, stage)
-            except NotDurableError:
-                log.undo()
-                raise
 
     def close(self) -> None:
         """Gives up locks and descriptors; marks the file as cleanly closed if it was written."""
@@ -222,6 +213,12 @@ class Store:
             return
         checkpoint(log, plan, head)
         self._carried = len(log.state.table)
+
+    def _reserve(self, log: Log, entries: int) -> None:
+        """Grows the KV block ahead of so many new entries, while there is little in its way."""
+        stage = stage_for(log.entry_count + entries) if entries else 0
+        if stage > log.state.header.stage and not log.frozen:
+            self._try_grow(log, log.state.table, log.state.header.head, stage)
 
     def _try_grow(self, log: Log, table: Table, head: bytes, stage: int | None) -> bool:
         try:
