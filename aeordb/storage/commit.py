@@ -13,6 +13,7 @@ from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
 from aeordb.format.header import Spare
 from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
+from aeordb.native.entries import Entry
 from aeordb.native.hashing import blake3
 from aeordb.native.table import Table
 from aeordb.storage.datafile import DataFile
@@ -55,6 +56,8 @@ class Log:
         self.frozen: tuple[Extent, ...] = ()
         self.voids = VoidMap()
         self.append_at = state.region_end
+        # Directory nodes that this writer placed last, by key: the next transaction needs them.
+        self.recent: dict[bytes, Entry] = {}
         self.last_time = state.last_time
         self.entry_count = state.header.entry_count
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
@@ -74,6 +77,7 @@ class Log:
 
     def undo(self) -> None:
         """Forgets what an unfinished transaction placed; what it overwrote is rewritten later."""
+        self.recent.clear()
         unsettled = self.voids.unsettled()
         self.reset()
         self.voids.unsettle(unsettled)

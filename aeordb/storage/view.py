@@ -188,10 +188,10 @@ class View:
         return DamagedError(reason=str(fault), hint=hint)
 
 
-def make_index(files: FileMap, state: State, *newer: Table, end: int = 0) -> Index:
+def make_index(files: FileMap, state: State, *newer: Table, end: int | None = None) -> Index:
     """The index of `state`, with tables of newer records (the newest first) on top.
 
-    `end`: where the entries of these records end, if behind the committed log.
+    `end`: how far its map reaches at least, if not to the end of the committed log.
     """
     header = state.header
     covered: Any = None
@@ -200,7 +200,7 @@ def make_index(files: FileMap, state: State, *newer: Table, end: int = 0) -> Ind
     elif state.flags & c.SPARE_CHECKPOINT:
         covered = mark(state.batch, header.pages)
     return Index(
-        files.covering(max(header.hot_tail_offset, end)),
+        files.covering(header.hot_tail_offset if end is None else end),
         header.kv_offset,
         header.pages,
         (*newer, state.table),

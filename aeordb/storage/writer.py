@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from aeordb.format import constants as c
 from aeordb.format.hottail import pack_tail_records
 from aeordb.native.entries import Entry
+from aeordb.native.faults import NativeFault
 from aeordb.native.framing import frame_entries
 from aeordb.native.index import Index
 from aeordb.native.table import Table
@@ -18,9 +20,11 @@ from aeordb.storage.view import View, make_index
 
 _BATCH_BYTES = 4 << 20
 _BATCH_ENTRIES = 4096
+_RECENT = 64
 
 _FRAME = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
 
+_T = TypeVar("_T")
 Spec = tuple[int, int, int, int, Buffer]
 
 
@@ -35,6 +39,8 @@ class WriteView(View):
         self.pending = Table()
         self.new_keys = 0
         self._log = log
+        # Most transactions read nothing of what the last one appended: the map follows on demand.
+        self._reach = log.state.header.log_start
         self._queue: dict[bytes, Spec] = {}
         self._queued_bytes = 0
 
@@ -80,7 +86,7 @@ class WriteView(View):
         if queued is not None:
             entry_type, version, flags, compression, value = queued
             return Entry(entry_type, version, flags, compression, 0, 0, bytes(value))
-        return super().read(key)
+        return self._log.recent.get(key) or super().read(key)
 
     def has_many(self, keys: Sequence[bytes]) -> list[bool]:
         """For each key whether the index, or this transaction, has it."""
@@ -114,10 +120,36 @@ class WriteView(View):
         offsets = self._log.place(frames, lengths)
         kinds = [c.KV_TYPE[entry_type] for entry_type in types]
         self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
+        self._remember(first, offsets)
         self._queue = {}
         self._queued_bytes = 0
         self.new_keys += len(keys)
         self._index = None
 
+    def _remember(self, first: int, offsets: list[int]) -> None:
+        """Keeps the directory nodes of a small batch; links stand under keys that change."""
+        if len(self._queue) > _RECENT:
+            return
+        recent = self._log.recent
+        for i, (key, spec) in enumerate(self._queue.items()):
+            entry_type, version, flags, compression, value = spec
+            if entry_type == c.ENTRY_DIRECTORY and len(value) != c.HASH_LENGTH:
+                recent[key] = Entry(
+                    entry_type, version, flags, compression, first + i, offsets[i], bytes(value)
+                )
+        while len(recent) > _RECENT:
+            del recent[next(iter(recent))]
+
     def _make_index(self, state: State) -> Index:
-        return make_index(self._files, state, self.pending, end=self._log.append_at)
+        return make_index(self._files, state, self.pending, end=self._reach)
+
+    def _again(self, ask: Callable[[Index], _T | None], fault: NativeFault | None) -> _T | None:
+        """As in :class:`View`, but nobody else writes: first the map may just be too short."""
+        if fault is not None and self._reach < self._log.append_at:
+            self._reach = self._log.append_at
+            self._index = None
+            try:
+                return ask(self.index)
+            except NativeFault as error:
+                fault = error
+        return super()._again(ask, fault)
