@@ -66,7 +66,9 @@ def command(shell: Shell, base: str, target: str, stat: bool, name_status: bool)
 
 def line(change: "Change") -> str:
     """One change, for people and for scripts."""
-    return f"{LETTERS[change.kind]}  {shown(change.path)}"
+    entry = change.new or change.old
+    slash = "/" if entry is not None and entry.kind == "folder" else ""
+    return f"{LETTERS[change.kind]}  {shown(change.path)}{slash}"
 
 
 def count(changes: Iterable["Change"]) -> dict[str, int]:

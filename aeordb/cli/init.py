@@ -1,5 +1,7 @@
 """`aeordb init`: a new database and its root key."""
 
+import os
+
 import click
 
 from aeordb.cli.output import headline, shown
@@ -27,7 +29,11 @@ def command(shell: Shell, expect_entries: int | None) -> None:
     system data, and govern the server. 'aeordb emergency-reset' makes a new one.
     """
     with shell.open("x", expect_entries=expect_entries) as db:
-        key = db.create_root_key()
+        try:
+            key = db.create_root_key()
+        except BaseException:
+            os.unlink(shell.database)  # made by us a moment ago; half of it is no use
+            raise
         result = {"database": shell.database, "root_key": key, "version": db.head}
     lines = headline(
         "Database created.",

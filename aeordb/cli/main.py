@@ -8,6 +8,7 @@ import errno
 import importlib
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from aeordb.errors import (
     AeorDBError,
     ExistsError,
     IncompleteError,
+    NotADatabaseError,
     NotDurableError,
     NotFoundError,
     UsageError,
@@ -134,6 +136,10 @@ def run(arguments: list[str]) -> int:
         return _fail_usage(shell, error)
     except click.ClickException as error:
         return _fail(shell, AeorDBError(error.format_message()))
+    except NotADatabaseError as error:
+        if not error.hint and error.path is not None and not os.path.lexists(error.path):
+            error.hint = f"Make it with: aeordb init -D {shlex.quote(error.path)}"
+        return _fail(shell, error)
     except AeorDBError as error:
         return _fail(shell, error)
     except OSError as error:
@@ -182,6 +188,9 @@ def _from_system(error: OSError) -> AeorDBError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         return NotDurableError(message, hint="Free some space, or check the disk, then try again.")
     if error.errno == errno.ENOENT and name:
+        folder = os.path.dirname(name)
+        if folder and not os.path.exists(folder):
+            return NotFoundError(what="folder", name=folder)
         return NotFoundError(what="file", name=name)
     if error.errno == errno.EEXIST and name:
         return ExistsError(path=name)

@@ -23,7 +23,6 @@ def command(shell: Shell, paths: tuple[str, ...], recursive: bool) -> None:
     """
     with shell.open("r+") as db:
         with db.transaction() as tx:
-            for path in paths:
-                tx.delete(path, recursive=recursive)
-        result = {"deleted": paths, "version": db.head}
-    shell.answer(result, [f"Deleted {plural(len(paths), 'path')}."])
+            deleted = sum(tx.delete(path, recursive=recursive) for path in paths)
+        result = {"deleted": deleted, "version": db.head}
+    shell.answer(result, [f"Deleted {plural(deleted, 'path')}."])

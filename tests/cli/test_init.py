@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import aeordb
 from tests.cli.conftest import Cli
 
 KEY = re.compile(r"aeor_k_[0-9a-f]{16}_[0-9a-f]{64}")
@@ -43,6 +44,30 @@ def test_init_never_touches_what_is_there(cli: Cli, tmp_path: Path) -> None:
     ran = cli("init", "--json")
     assert (ran.code, ran.json["code"]) == (15, "exists")
     assert (tmp_path / "data.aeordb").read_text() == "mine"
+
+
+def test_init_that_fails_leaves_no_database(
+    cli: Cli, ok: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(aeordb.Database, "create_root_key", interrupt)
+        assert cli("init").code == 130
+    assert not (tmp_path / "data.aeordb").exists()
+    ok("init")
+    ran = cli("init", "-D", "no/such/folder/x.aeordb")
+    assert ran.code == 20
+    assert ran.err == "error: no folder 'no/such/folder'\n"
+
+
+def interrupt(_db: aeordb.Database) -> str:
+    """As Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def test_a_missing_database_is_told_how_to_be_made(cli: Cli) -> None:
+    ran = cli("-D", "my data", "ls")
+    assert ran.code == 10
+    assert ran.err.endswith("  Make it with: aeordb init -D 'my data'\n")
 
 
 def test_emergency_reset_prints_another_key(ok: Cli, data: Path) -> None:

@@ -96,11 +96,13 @@ def test_at_from_the_environment(ok: Cli, changed: Path, monkeypatch: pytest.Mon
 
 def test_diff_by_name(ok: Cli, changed: Path) -> None:
     ran = ok("diff", "--from", "v1", "--name-status")
-    assert [line for line in ran.lines if not line.endswith("/")] == [
+    assert ran.lines == [
         "M  /a.txt",
         "A  /added.txt",
         "D  /docs/b.txt",
     ]
+    ok("rm", "-r", "/docs")
+    assert "D  /docs/" in ok("diff", "--from", "v1", "--name-status").lines
     back = ok("diff", "--from", "HEAD", "--to", "v1", "--name-status", "--json").json["result"]
     kinds = {item["path"]: item["kind"] for item in back["items"]}
     assert kinds["/added.txt"] == "deleted"
