@@ -143,7 +143,7 @@ def test_a_commit_at_a_time_with_a_close_between(name: str, fixture_copy: Copy) 
         check(path, name, closed=True)
         after = Oracle(path)
         assert live_rows(after) == model.rows
-        check_versions(name, after)
+    check_versions(name, after)
     check_nothing_rose(before, after)
 
 
