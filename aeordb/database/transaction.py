@@ -83,6 +83,8 @@ class Transaction:
             head = self.edit.finish()
             if head != self._head or self.writer.changed:
                 self._store.commit(self.writer, head)
+            else:
+                self._store.abort(self.writer)
             return head
         except BaseException:
             self._store.abort(self.writer)
