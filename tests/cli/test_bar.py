@@ -42,19 +42,19 @@ def test_short_operations_show_nothing() -> None:
 def test_long_operations_show_label_bytes_and_items() -> None:
     terminal = Terminal()
     bar = Bar(terminal, patience=0)
-    bar.start(2048, "Reading")
-    bar.advance(512, 1)
+    bar.start(2000, "Reading")
+    bar.advance(500, 1)
     assert terminal.written.wait(30)
-    bar.advance(512, 2)
+    bar.advance(500, 2)
     deadline = time.monotonic() + 30
-    while "1.0/2.0 KiB" not in terminal.getvalue() and time.monotonic() < deadline:
+    while "1.0/2.0 kB" not in terminal.getvalue() and time.monotonic() < deadline:
         time.sleep(0.01)
     bar.start(None, "Writing")
     bar.advance(10)
     bar.finish()
     shown = terminal.getvalue()
     assert "Reading" in shown
-    assert "1.0/2.0 KiB" in shown
+    assert "1.0/2.0 kB" in shown
     assert "3 files" in shown
 
 
