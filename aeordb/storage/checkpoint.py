@@ -17,7 +17,7 @@ from aeordb.storage.commit import LONG_TAIL, Layout, Log
 from aeordb.storage.voids import clip_extents
 
 
-def plan_checkpoint(log: Log, records: bytes, *, drops: bool = False) -> Checkpoint:
+def plan_checkpoint(log: Log, records: bytes | memoryview, *, drops: bool = False) -> Checkpoint:
     """What the pages of `records` are to hold, and which records find theirs full.
 
     `drops`: records with the deleted flag take their entries out of the pages; the caller is alone
@@ -31,7 +31,8 @@ def plan_checkpoint(log: Log, records: bytes, *, drops: bool = False) -> Checkpo
 def checkpoint(log: Log, plan: Checkpoint, head: bytes, *, drops: bool = False) -> None:
     """Commits the plan's records and `head`, and moves the records into their pages."""
     flags = c.SPARE_CHECKPOINT | (c.SPARE_DROPS if drops else log.state.flags & c.SPARE_DEAD_PAGES)
-    table = Table.from_records(plan.lead_records + plan.overflow_records)
+    table = Table.from_records(plan.lead_records)
+    table.put_many(plan.overflow_records)
     batch = len(plan.lead_records) // c.HOT_TAIL_RECORD_LENGTH
     log.commit(table, head, Layout(flags, batch))
     finish(log)
@@ -79,7 +80,7 @@ def _is_long(log: Log) -> bool:
     return other.spare.region_length > LONG_TAIL
 
 
-def write_pages(log: Log, leads: bytes, pages: int, *, drops: bool = False) -> None:
+def write_pages(log: Log, leads: bytes | memoryview, pages: int, *, drops: bool = False) -> None:
     """Writes the pages that these records describe; neighbours go in one call."""
     kv_offset = log.state.header.kv_offset
     for numbers, images in replay_batches(leads, pages, drops):

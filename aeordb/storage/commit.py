@@ -160,8 +160,13 @@ class Log:
     ) -> None:
         """Writes the other header slot and syncs: the commit's last step."""
         state = self.state
+        # With another HEAD, what was an export of one version is a database of its own.
+        same = head == state.header.head
         header = replace(
             state.header,
+            backup_type=state.header.backup_type if same else c.BACKUP_NONE,
+            base=state.header.base if same else c.ZERO_HASH,
+            target=state.header.target if same else c.ZERO_HASH,
             sequence=state.header.sequence + 1,
             updated_at=self.last_time,
             head=head,

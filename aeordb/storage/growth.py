@@ -48,12 +48,14 @@ def stage_for_records(records: bytes, at_least: int) -> int:
 
 
 def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
-    """Commits `table` and `head`, with a KV block of `stage` (None: the lowest that will do)."""
+    """Commits `table` and `head`, with a KV block of `stage` (None: the lowest that will do).
+
+    The table is taken over: entries that move get their new places in it.
+    """
     index = make_index(log.files, log.state, table)
     if stage is None:
         stage = stage_for_records(_joined(index), log.state.header.stage + 1)
     edge = c.HEADERS_LENGTH + block_length(stage)
-    moved = Table.from_records(table.records())
     keep_from = _boundary(log, edge)
     if keep_from is None:
         # The whole log is in the way, or ends too close behind the edge for a void entry.
@@ -67,14 +69,19 @@ def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
         if keep_from > edge:
             log.free_with_commit(edge, keep_from)
     for rows in _live_entries(log, table, in_the_way):
-        _copy(log, rows, moved)
-    records = _joined(make_index(log.files, log.state, moved))
-    leads, overflow = order_records(records, stage_pages(stage))
-    whole = Table.from_records(leads + overflow)
-    batch = len(leads) // c.HOT_TAIL_RECORD_LENGTH
+        _copy(log, rows, table)
+    whole, batch = _in_page_order(_joined(make_index(log.files, log.state, table)), stage)
     flags = c.SPARE_CHECKPOINT | c.SPARE_GROWTH | (log.state.flags & c.SPARE_DEAD_PAGES)
     log.commit(whole, head, Layout(flags, batch, resize_target=stage))
     finish(log)
+
+
+def _in_page_order(records: bytes, stage: int) -> tuple[Table, int]:
+    """A table of all records, those that fit their pages first and in order; how many these are."""
+    leads, overflow = order_records(records, stage_pages(stage))
+    table = Table.from_records(leads)
+    table.put_many(overflow)
+    return table, len(leads) // c.HOT_TAIL_RECORD_LENGTH
 
 
 def _joined(index: Index) -> bytes:

@@ -80,5 +80,9 @@ class Writer(Reader, Protocol):
     def tombstone(self, key: bytes) -> None:
         """Marks the key as deleted in the index; an append after it makes the key live again."""
 
+    def entry_time(self) -> int:
+        """A time in milliseconds that no entry so far is later than: for deletions, which hide
+        what is older."""
+
     def now(self) -> int:
         """The wall clock in milliseconds, for records and listings (entry times are others)."""

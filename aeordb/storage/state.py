@@ -59,16 +59,17 @@ class State:
         return self.header.spare.flags if self.header.spare else 0
 
     @property
-    def batch(self) -> bytes:
+    def batch(self) -> memoryview:
         """The leading records: all entries of the pages that a flagged checkpoint writes."""
         if self.header.spare is None or not self.flags & c.SPARE_CHECKPOINT:
-            return b""
-        return self.table.records()[: self.header.spare.batch_count * c.HOT_TAIL_RECORD_LENGTH]
+            return memoryview(b"")
+        length = self.header.spare.batch_count * c.HOT_TAIL_RECORD_LENGTH
+        return self.table.record_view()[:length]
 
     @property
-    def rest(self) -> bytes:
+    def rest(self) -> memoryview:
         """The records behind the batch."""
-        return self.table.records()[len(self.batch) :]
+        return self.table.record_view()[len(self.batch) :]
 
     @property
     def log_end(self) -> int:

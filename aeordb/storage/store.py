@@ -9,6 +9,7 @@ import weakref
 
 from aeordb.errors import LockedError, NotADatabaseError, NotDurableError, UsageError
 from aeordb.format import constants as c
+from aeordb.native.index import split_records
 from aeordb.native.table import Table
 from aeordb.storage.checkpoint import checkpoint, finish, plan_checkpoint
 from aeordb.storage.commit import Log
@@ -144,8 +145,7 @@ class Store:
         try:
             writer.flush()
             before = log.state.header.sequence
-            table = Table.from_records(log.state.table.records())
-            table.put_many(writer.pending.records())
+            table = _merged(log.state.table, writer.pending)
             log.entry_count += writer.new_keys
         except BaseException:
             self.abort(writer)
@@ -207,10 +207,13 @@ class Store:
         if log.frozen and thaw(log, table, head):
             self._carried = len(log.state.table)
             return
-        plan = plan_checkpoint(log, table.records())
+        plan = plan_checkpoint(log, table.record_view())
         full = len(plan.overflow_records) > OVERFLOW_LIMIT * c.HOT_TAIL_RECORD_LENGTH
-        if full and not log.frozen and self._try_grow(log, table, head, None):
-            return
+        if full and not log.frozen:
+            del plan
+            if self._try_grow(log, table, head, None):
+                return
+            plan = plan_checkpoint(log, table.record_view())
         checkpoint(log, plan, head)
         self._carried = len(log.state.table)
 
@@ -218,7 +221,8 @@ class Store:
         """Grows the KV block ahead of so many new entries, while there is little in its way."""
         stage = stage_for(log.entry_count + entries) if entries else 0
         if stage > log.state.header.stage and not log.frozen:
-            self._try_grow(log, log.state.table, log.state.header.head, stage)
+            table = Table.from_records(log.state.table.record_view())
+            self._try_grow(log, table, log.state.header.head, stage)
 
     def _try_grow(self, log: Log, table: Table, head: bytes, stage: int | None) -> bool:
         try:
@@ -248,3 +252,18 @@ def check_kind(path: str) -> None:
         raise NotADatabaseError(path=path, reason="it is not a regular file")
     if status.st_size == 0:
         raise NotADatabaseError(path=path, reason="the file is empty")
+
+
+def _merged(committed: Table, pending: Table) -> Table:
+    """Both tables' records, the pending ones before committed ones of the same key.
+
+    The larger one may be millions of records long: it is not copied if that can be helped.
+    """
+    if len(pending) <= len(committed):
+        merged = Table.from_records(committed.record_view())
+        merged.put_many(pending.record_view())
+        return merged
+    for record in split_records(committed.record_view()):
+        if record.key not in pending:
+            pending.put(*record)
+    return pending

@@ -76,6 +76,10 @@ class WriteView(View):
             kv, offset, length = found
             self.pending.put(key, kv | c.KV_DELETED, offset, length)
 
+    def entry_time(self) -> int:
+        """A time in milliseconds that no entry so far is later than."""
+        return max(self.now(), self._log.last_time + len(self._queue) + 1)
+
     def now(self) -> int:
         """The wall clock in milliseconds."""
         return time.time_ns() // 1_000_000

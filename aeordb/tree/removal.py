@@ -48,7 +48,7 @@ class Removals:
         if not self._gone:
             return
         gone, self._gone = self._gone, []
-        time = self._writer.now()
+        time = self._writer.entry_time()
         keys = blake3_many([b"%b:%d" % (path, time) for path, _ in gone], DELETION_PREFIX)
         self._writer.append_many(
             [

@@ -106,7 +106,7 @@ def put_name(writer: Writer, kind: Kind, record: Named) -> None:
 def delete_name(writer: Writer, kind: Kind, name: str) -> Named:
     """Takes a name away, with the deletion entry that a rebuilt index needs; what it was."""
     found = get_name(writer, kind, name)
-    now = writer.now()
+    now = writer.entry_time()
     text = kind.text(name)
     record = DeletionRecord(text, now, "")
     writer.append(c.ENTRY_DELETION, deletion_key(text, now), record.encode())

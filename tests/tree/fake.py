@@ -72,6 +72,9 @@ class FakeWriter:
         self.live.pop(key, None)
         self.tombstones.add(key)
 
+    def entry_time(self) -> int:
+        return self.now()
+
     def now(self) -> int:
         self.clock += 1
         return self.clock
