@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aeordb.format import constants as c
@@ -26,6 +27,8 @@ ENTRY_FIELDS = (
     "total length",
     "integrity hash",
 )
+TIME_OFFSET = 19
+_TIME = struct.Struct("<q")
 assert ENTRY.size == c.ENTRY_HEADER_LENGTH
 
 
@@ -172,6 +175,17 @@ def encode_entry(
     except struct.error as error:
         raise FormatError(f"entry header: {error}") from None
     return b"".join((head, key, value))
+
+
+def set_times(frames: bytearray, lengths: Iterable[int], first: int) -> None:
+    """Gives framed entries that stand one after the other the times `first`, `first` + 1, ..
+
+    No hash covers the time. `lengths` are their total lengths.
+    """
+    pack, at = _TIME.pack_into, TIME_OFFSET
+    for number, length in enumerate(lengths):
+        pack(frames, at, first + number)
+        at += length
 
 
 def encode_void(length: int, time: int = 0) -> bytes:

@@ -34,17 +34,24 @@ class Map:
 
     def copy(self, offset: int, length: int) -> bytes:
         """The bytes from `offset` on; MapFault if they are not all there."""
-        data = self.pointer
         # Bounded before anything is allocated for it.
         if not 0 <= offset <= self.length or not 0 <= length <= self.length - offset:
             raise MapFault(offset, length)
         out = bytearray(length)
-        code = lib.aeor_map_copy(
-            ffi.from_buffer("uint8_t[]", out), data, self.length, offset, length
-        )
+        self.copy_into(out, 0, offset, length)
+        return bytes(out)
+
+    def copy_into(self, out: bytearray, at: int, offset: int, length: int) -> None:
+        """The same into `out`, from its byte `at` on; ValueError if it has no room for them."""
+        data = self.pointer
+        if not 0 <= at <= len(out) or not 0 <= length <= len(out) - at:
+            raise ValueError(f"no room for {length} bytes at {at} of {len(out)}")
+        if not 0 <= offset <= self.length:
+            raise MapFault(offset, length)
+        target = ffi.from_buffer("uint8_t[]", out) + at
+        code = lib.aeor_map_copy(target, data, self.length, offset, length)
         if code != lib.AEOR_OK:
             raise MapFault(offset, length)
-        return bytes(out)
 
     def fetch(self, offset: int, length: int | None = None, key: bytes | None = None) -> Entry:
         """The verified entry at `offset`, of that total length and key if they are given.

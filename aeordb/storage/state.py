@@ -109,7 +109,15 @@ def rebuild_live(fd: int, path: str, get_map: Callable[[int], Map]) -> State:
 
 def read_header(fd: int, path: str) -> Header:
     """The live header of a database, export or patch. Raises NotADatabaseError, DamagedError."""
-    return _read_slots(fd, path).header
+    return read_slots(fd, path).header
+
+
+def load_backup(fd: int, path: str, live: LiveSlot, get_map: Callable[[int], Map]) -> State:
+    """The state under this header of a file that nobody writes to: an export or a patch."""
+    try:
+        return _load(fd, path, live, get_map)
+    except _TailError as fault:
+        raise _tail_damage(path, live, str(fault)) from None
 
 
 def check_header(path: str) -> None:
@@ -126,7 +134,7 @@ class _TailError(Exception):
 
 
 def _read_live(fd: int, path: str) -> LiveSlot:
-    live = _read_slots(fd, path)
+    live = read_slots(fd, path)
     if live.header.backup_type == c.BACKUP_PATCH:
         raise NotADatabaseError(
             path=path, reason="it is a patch, which `aeordb import` applies to a database"
@@ -134,7 +142,8 @@ def _read_live(fd: int, path: str) -> LiveSlot:
     return live
 
 
-def _read_slots(fd: int, path: str) -> LiveSlot:
+def read_slots(fd: int, path: str) -> LiveSlot:
+    """The slots of a database, export or patch, once two reads agree. Raises as `read_header`."""
     raw = os.pread(fd, c.HEADERS_LENGTH, 0)
     for _ in range(_TRIES):
         again = os.pread(fd, c.HEADERS_LENGTH, 0)

@@ -115,6 +115,38 @@ class View:
         mask = self._ask(lambda index: index.find_many(joined)[0]) or b""
         return [bool(there) for there in mask]
 
+    def locate_many(self, keys: bytes) -> tuple[bytes, bytes]:
+        """For 32-byte keys that stand one after the other: (mask, records).
+
+        `mask` has a byte per key, 1 if the index has it; `records` 46 bytes per key (FORMAT.md 5),
+        zeros if not. No entry is read.
+        """
+        found = self._ask(lambda index: index.find_many(keys))
+        assert found is not None
+        return found
+
+    def copy(self, offset: int, length: int) -> bytes:
+        """Bytes of the file as they stand, unchecked; DamagedError if they are not all there."""
+        out = bytearray(length)
+        self.copy_into(out, 0, offset, length)
+        return bytes(out)
+
+    def copy_into(self, out: bytearray, at: int, offset: int, length: int) -> None:
+        """The same into `out` from its byte `at` on, which has room for them."""
+        self._check()
+        try:
+            self._files.covering(offset + length).copy_into(out, at, offset, length)
+        except NativeFault as fault:
+            raise self._damage(fault) from None
+
+    def fetch(self, offset: int) -> Entry:
+        """The entry that begins at `offset`, its integrity hash checked; DamagedError."""
+        self._check()
+        try:
+            return self._files.covering(offset + c.ENTRY_HEADER_LENGTH).fetch(offset)
+        except NativeFault as fault:
+            raise self._damage(fault) from None
+
     def records(self, kv_type: int) -> list[IndexRecord]:
         """All live index records of one KV type: reads every page."""
         return list(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from aeordb.format import constants as c
+from aeordb.format.entry import set_times
 from aeordb.format.hottail import pack_tail_records
 from aeordb.native.entries import Entry
 from aeordb.native.faults import NativeFault
@@ -67,6 +68,22 @@ class WriteView(View):
             self._queued_bytes += len(value)
         if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
             self.flush()
+
+    def append_framed(
+        self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
+    ) -> None:
+        """Adds entries that stand framed one after the other, verified; only their times are set.
+
+        `kinds` are KV types, `lengths` total lengths. Of each key this is the only entry so far.
+        """
+        self.flush()
+        first = max(self.now(), self._log.last_time + 1)
+        self._log.last_time = first + len(keys) - 1
+        set_times(frames, lengths, first)
+        offsets = self._log.place(frames, lengths)
+        self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
+        self.new_keys += len(keys)
+        self._index = None
 
     def tombstone(self, key: bytes) -> None:
         """Marks the key as deleted in the index, if it is there."""
