@@ -75,6 +75,12 @@ class VoidMap:
 
     def add(self, offset: int, length: int, *, merge: bool = True) -> None:
         """A range that became free: its bytes are anything, until `pending_writes` were written."""
+        while length > c.VOID_MAX_LENGTH:
+            # One void entry covers no more; what is left must have room for another.
+            size = c.VOID_MAX_LENGTH - c.VOID_MIN_LENGTH
+            self._insert(_Void(offset, size, True, [(offset, size)]))
+            offset += size
+            length -= size
         void = _Void(offset, length, True, [(offset, length)])
         left = self._by_end.get(offset) if merge else None
         if left is not None and left.length + void.length <= _MERGE_LIMIT:
