@@ -34,9 +34,8 @@ def put(source: Path, place: Path) -> Callable[[], float]:
 
     def run() -> float:
         path = place / "data.aeordb"
-        with clock() as seconds:
-            with aeordb.open(path, "x") as db:
-                report = db.put_tree(source, "/")
+        with clock() as seconds, aeordb.open(path, "x") as db:
+            report = db.put_tree(source, "/")
         assert report.complete
         run.size = path.stat().st_blocks * 512  # type: ignore[attr-defined]
         path.unlink()

@@ -17,7 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.kit.folders import half, noise, small_files, write_folder
 
-__all__ = ["arguments", "copy_folder", "half", "in_turns", "large_folder", "noise", "scratch"]
+__all__ = [
+    "arguments",
+    "clock",
+    "half",
+    "in_turns",
+    "large_folder",
+    "noise",
+    "scratch",
+    "small_folder",
+    "target",
+]
 
 MIB = 1 << 20
 

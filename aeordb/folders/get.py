@@ -6,15 +6,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from aeordb.errors import (
-    DamagedError,
-    ExistsError,
-    NotFoundError,
-    PathError,
-    quote,
-)
+from aeordb.errors import DamagedError, ExistsError, NotFoundError, quote
 from aeordb.folders.report import GetReport, Skipped, path_bytes, reason_of, shown
-from aeordb.folders.target import Target, is_fatal, not_durable
+from aeordb.folders.target import Target, is_fatal, write_error
 from aeordb.format import constants as c
 from aeordb.format.nodes import Child
 from aeordb.progress import NO_PROGRESS, Progress
@@ -39,37 +33,74 @@ def get_tree(
 ) -> GetReport:
     """Writes what lies in the folder `path` of the version `root` into the folder `dest`.
 
-    `dest` is made if need be. A file or symlink there is replaced where one of its name comes out,
-    a folder joined; what else stands in the way is kept, and what was to come there is reported as
-    skipped, as is what is damaged. Times are kept to the millisecond.
+    A file or symlink at `path` becomes `dest` itself. Missing folders are made. A file or symlink
+    that is there is replaced where one of its name comes out, a folder joined; what else stands in
+    the way is kept, and what was to come there is reported as skipped, as is what is damaged. Times
+    are kept to the millisecond.
 
     Args:
         hidden: also names that begin with `.aeordb-`.
         jobs: threads that read large files ahead (`reader` must allow that); None is one for each
             processor.
 
-    Raises NotFoundError, PathError where `path` is no folder, ExistsError where `dest` is none,
-    NotDurableError when the disk is full.
+    Raises NotFoundError, ExistsError where something else stands at `dest`, NotDurableError when
+    the disk is full, DamagedError for a single file.
     """
     place = parse_path(path)
     child = find(reader, root, place)
     if child is None:
         raise NotFoundError(what="path", name=place)
-    if child.kind != c.KIND_DIRECTORY:
-        raise PathError(path=place, reason="it is not a folder")
     raw = path_bytes(dest)
-    try:
-        target = Target(raw)
-    except (FileExistsError, NotADirectoryError):
-        raise ExistsError(f"{quote(shown(raw))} is not a folder", path=shown(raw)) from None
     progress.start(None, f"Getting {place}")
     try:
-        return _Get(reader, target, hidden, progress, jobs or default_jobs()).run(place, child)
+        if child.kind == c.KIND_DIRECTORY:
+            return _get_folder(reader, place, child, raw, hidden, progress, jobs or default_jobs())
+        return _get_single(reader, place, child, raw, progress, jobs or default_jobs())
+    finally:
+        progress.finish()
+
+
+def _get_folder(
+    reader: Reader,
+    path: TreePath,
+    child: Child,
+    dest: bytes,
+    hidden: bool,
+    progress: Progress,
+    jobs: int,
+) -> GetReport:
+    try:
+        target = Target(dest)
+    except (FileExistsError, NotADirectoryError):
+        raise ExistsError(f"{quote(shown(dest))} is not a folder", path=shown(dest)) from None
     except OSError as error:
-        raise not_durable(raw, error) from error
+        raise write_error(dest, error) from error
+    try:
+        return _Get(reader, target, hidden, progress, jobs).run(path, child)
+    except OSError as error:
+        raise write_error(dest, error) from error
     finally:
         target.close()
-        progress.finish()
+
+
+def _get_single(
+    reader: Reader, path: TreePath, child: Child, dest: bytes, progress: Progress, jobs: int
+) -> GetReport:
+    folder, _, name = dest.rpartition(b"/")
+    try:
+        target = Target(folder or (b"/" if dest.startswith(b"/") else b"."))
+        try:
+            get = _Get(reader, target, True, progress, jobs)
+            get.one(path, child, name)
+            return get.report()
+        finally:
+            target.close()
+    except IsADirectoryError:
+        raise ExistsError(f"{quote(shown(dest))} is a folder", path=shown(dest)) from None
+    except (FileExistsError, NotADirectoryError):
+        raise ExistsError(f"{quote(shown(folder))} is not a folder", path=shown(folder)) from None
+    except OSError as error:
+        raise write_error(dest, error) from error
 
 
 class _Get:
@@ -85,6 +116,7 @@ class _Get:
         self._files = self._folders = self._symlinks = self._bytes = 0
 
     def run(self, path: TreePath, folder: Child) -> GetReport:
+        """Writes all that lies in a folder into the target."""
         # The folders we are in: path, times, children still to come.
         stack: list[tuple[TreePath, Child, Iterator[Child]]] = [
             (path, folder, list_children(self._reader, folder.hash))
@@ -106,7 +138,7 @@ class _Get:
             place = join(path, child.name)
             try:
                 if child.kind != c.KIND_DIRECTORY:
-                    self._one(place, child)
+                    self.one(place, child, child.name.encode())
                 elif len(stack) > DEPTH_MAX:
                     self._skip(place, f"folders nest more than {DEPTH_MAX:,} levels deep")
                 else:
@@ -118,12 +150,16 @@ class _Get:
                 if is_fatal(error):
                     raise
                 self._skip(place, reason_of(error))
+        return self.report()
+
+    def report(self) -> GetReport:
+        """What was written so far."""
         return GetReport(
             self._files, self._folders, self._symlinks, self._bytes, tuple(self._skipped)
         )
 
-    def _one(self, path: TreePath, child: Child) -> None:
-        name = child.name.encode()
+    def one(self, path: TreePath, child: Child, name: bytes) -> None:
+        """Writes a file or symlink under a name in the target's folder."""
         if child.kind == c.KIND_SYMLINK:
             link = read_symlink(self._reader, child, path)
             self._target.write_link(name, link.target.encode(), child.updated)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from aeordb.errors import NotDurableError, quote
+from aeordb.errors import AeorDBError, NotDurableError, quote
 from aeordb.folders.report import reason_of, shown
 
 OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -162,12 +162,12 @@ def is_fatal(error: OSError) -> bool:
     return error.errno in _FATAL
 
 
-def not_durable(path: bytes, error: OSError) -> NotDurableError:
-    """The error to raise for a fatal one."""
-    return NotDurableError(
-        f"{quote(shown(path))} cannot be written: {reason_of(error)}",
-        hint="Make room, then try again.",
-    )
+def write_error(path: bytes, error: OSError) -> AeorDBError:
+    """What to raise for an operating system's error that ends the writing."""
+    message = f"{quote(shown(path))} cannot be written: {reason_of(error)}"
+    if is_fatal(error):
+        return NotDurableError(message, hint="Make room, then try again.")
+    return AeorDBError(message)
 
 
 def _write_all(fd: int, part: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aeordb.errors import ExistsError, NotDurableError, NotFoundError, PathError
+from aeordb.errors import DamagedError, ExistsError, NotDurableError, NotFoundError
 from aeordb.folders import GetReport
 from aeordb.folders.target import Target
 from aeordb.format import constants as c
@@ -217,8 +217,6 @@ def test_what_cannot_be_gotten(tree: Tree, dest: Path) -> None:
     tree.put("/file")
     with pytest.raises(NotFoundError):
         tree.get_tree("/missing", dest)
-    with pytest.raises(PathError):
-        tree.get_tree("/file", dest)
     assert not dest.exists()
     dest.write_bytes(b"a file")
     with pytest.raises(ExistsError):
@@ -251,3 +249,47 @@ def test_the_last_door_refuses_what_leads_elsewhere(dest: Path, name: bytes) -> 
     finally:
         target.close()
     assert os.listdir(dest) == []
+
+
+def test_a_single_file_becomes_the_destination(tree: Tree, dest: Path) -> None:
+    data = noise("out", 700_000)
+    tree.put("/d/file", data, updated=3_000)
+    path = dest / "new/folder/name"
+    report = tree.get_tree("/d/file", path)
+    assert report == GetReport(files=1, bytes=len(data))
+    assert path.read_bytes() == data
+    assert path.stat().st_mtime == 3
+    tree.put("/d/file", b"newer")
+    path.with_name("link").symlink_to("name")
+    tree.get_tree("/d/file", path.with_name("link"))
+    assert path.read_bytes() == data
+    assert path.with_name("link").read_bytes() == b"newer"
+    assert not path.with_name("link").is_symlink()
+    with pytest.raises(ExistsError):
+        tree.get_tree("/d/file", dest / "new")
+    with pytest.raises(ExistsError):
+        tree.get_tree("/d/file", path / "below-a-file")
+    assert sorted(os.listdir(path.parent)) == ["link", "name"]
+
+
+def test_a_single_file_that_is_damaged(tree: Tree, dest: Path) -> None:
+    tree.put("/file")
+    tree.writer.tombstone(tree.writer.appended(c.ENTRY_CHUNK)[0])
+    with pytest.raises(DamagedError):
+        tree.get_tree("/file", dest / "file")
+    assert os.listdir(dest) == []
+
+
+def test_a_single_file_goes_to_a_relative_destination(
+    tree: Tree, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.put("/file", b"1")
+    monkeypatch.chdir(source)
+    tree.get_tree("/file", Path("here"))
+    assert (source / "here").read_bytes() == b"1"
+
+
+def test_a_single_symlink_comes_out_as_one(tree: Tree, dest: Path) -> None:
+    tree.symlink("/link", "../elsewhere")
+    assert tree.get_tree("/link", dest / "out") == GetReport(symlinks=1)
+    assert os.readlink(dest / "out") == "../elsewhere"
