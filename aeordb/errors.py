@@ -180,7 +180,8 @@ class DamagedError(AeorDBError):
     """A hash, an address or a structure in the file does not hold.
 
     `key` is the entry's index key, `entry_type` its type (FORMAT.md, entries), `offset` the byte
-    in the file, `path` the file or folder that it was read for.
+    in the file, `path` the file or folder that it was read for, `missing` how many entries are not
+    there, where that was counted.
     """
 
     code = "damaged"
@@ -191,6 +192,7 @@ class DamagedError(AeorDBError):
     offset: int | None
     reason: str | None
     path: str | None
+    missing: int | None
 
     def __init__(
         self,
@@ -201,6 +203,7 @@ class DamagedError(AeorDBError):
         offset: int | None = None,
         reason: str | None = None,
         path: str | None = None,
+        missing: int | None = None,
         hint: str = "",
     ) -> None:
         if not message:
@@ -214,7 +217,7 @@ class DamagedError(AeorDBError):
             message = f"damaged: {reason or 'a checksum or structure does not hold'}"
             message += f" ({place})" if place else ""
         facts = {"key": key, "entry_type": entry_type, "offset": offset}
-        super().__init__(message, hint=hint, **facts, reason=reason, path=path)
+        super().__init__(message, hint=hint, **facts, reason=reason, path=path, missing=missing)
 
 
 class ExistsError(AeorDBError):
@@ -235,6 +238,22 @@ class NotDurableError(AeorDBError):
 
     code = "not_durable"
     exit_code = 16
+
+    path: str | None
+    reason: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: StrPath | None = None,
+        reason: str | None = None,
+        hint: str = "",
+    ) -> None:
+        if not message and reason is not None:
+            message = f"{quote(os.fspath(path))}: {reason}" if path is not None else reason
+            hint = hint or "Free some space, or check the disk; then open the database again."
+        super().__init__(message, hint=hint, path=_text(path), reason=reason)
 
 
 class StaleError(AeorDBError):

@@ -111,16 +111,14 @@ class Model:
 
 def both(expected: Callable[[], object], done: Callable[[], object]) -> object:
     """Runs a step on the model and on the database: the same error class, or none, in both."""
-    error: AeorDBError | None = None
-    try:
-        expected()
-    except AeorDBError as raised:
-        error = raised
-    try:
-        answer = done()
-    except AeorDBError as raised:
-        assert error is not None, f"the model allows what raised {raised!r}"
-        assert type(raised) is type(error), f"{raised!r}, the model says {error!r}"
-        return None
-    assert error is None, f"the model refuses: {error!r}"
+    _, refused = _try(expected)
+    answer, error = _try(done)
+    assert type(error) is type(refused), f"{error!r}, the model says {refused!r}"
     return answer
+
+
+def _try(step: Callable[[], object]) -> tuple[object, AeorDBError | None]:
+    try:
+        return step(), None
+    except AeorDBError as error:
+        return None, error
