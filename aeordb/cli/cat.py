@@ -36,10 +36,17 @@ def command(shell: Shell, paths: tuple[str, ...], at: str) -> None:
             write_content(shell, view, path)
 
 
-def write_content(shell: Shell, view: "View", path: str) -> None:
-    """Copies a file's content to standard output, each chunk checked before it is written."""
+def write_content(shell: Shell, view: "View", path: str, dest: str = "-") -> None:
+    """Copies a file's content to a stream, each chunk checked before it is written.
+
+    `dest` is `-`, standard output, or a device or pipe.
+    """
     if shell.json:
-        raise UsageError("--json cannot go with content on standard output")
+        raise UsageError("--json cannot go with content on a stream")
     with view.open(path) as source:
-        shutil.copyfileobj(source, sys.stdout.buffer, BLOCK)
-    sys.stdout.buffer.flush()
+        if dest == "-":
+            shutil.copyfileobj(source, sys.stdout.buffer, BLOCK)
+            sys.stdout.buffer.flush()
+            return
+        with open(dest, "wb") as stream:
+            shutil.copyfileobj(source, stream, BLOCK)

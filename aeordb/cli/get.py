@@ -7,7 +7,7 @@ import click
 
 from aeordb.cli.cat import write_content
 from aeordb.cli.output import headline, shown, size
-from aeordb.cli.places import local_target, name_of
+from aeordb.cli.places import is_stream, local_target, name_of
 from aeordb.cli.shell import Command, Shell, at_option
 from aeordb.errors import UsageError, quote
 
@@ -35,12 +35,13 @@ def command(shell: Shell, path: str, dest: str, recursive: bool, at: str) -> Non
 
     Where DEST is a folder or ends with '/', the file goes into it. With -r, the content of the
     folder PATH becomes DEST or joins what is there. Times are kept, files that are there already
-    are replaced, and no file has its name before it is whole. DEST '-' is standard output.
+    are replaced, and no file has its name before it is whole. DEST '-' is standard output; a
+    device or pipe is written into.
     """
     with shell.open() as db:
         view = db.at(at)
-        if dest == "-":
-            write_content(shell, view, path)
+        if dest == "-" or is_stream(dest):
+            write_content(shell, view, path, dest)
             return
         if view.stat(path).kind == "folder":
             if not recursive:

@@ -1,6 +1,7 @@
 """Where `put`, `get` and `mv` mean a thing to go: the rules of cp and mv."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -51,3 +52,12 @@ def name_of(source: str) -> str:
 def local_target(dest: str, name: str) -> Path:
     """The local file that `get` makes of one file: DEST, or in DEST where that is a folder."""
     return Path(dest, name) if dest.endswith("/") or os.path.isdir(dest) else Path(dest)
+
+
+def is_stream(dest: str) -> bool:
+    """Whether a local path leads to a device, a pipe or a socket: nothing to put a file over."""
+    try:
+        mode = os.stat(dest).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

@@ -256,3 +256,21 @@ def test_losses_are_exit_3_with_the_result(cli: Cli, ok: Cli, data: Path, tmp_pa
     assert list(told) == ["ok", "code", "command", "result", "warnings"]
     assert (told["ok"], told["code"], told["result"]["files"]) == (False, "incomplete", 0)
     assert len(told["warnings"]) == 1
+
+
+def test_get_writes_into_devices_and_pipes(ok: Cli, cli: Cli, data: Path) -> None:
+    """As root it once put a regular file over the device `/dev/full`."""
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    Path("alias").symlink_to("pipe")
+    try:
+        ok("get", "/a.txt", "pipe")
+        assert os.read(reader, 100) == b"alpha\n"
+        ok("get", "/a.txt", "alias")
+        assert os.read(reader, 100) == b"alpha\n"
+    finally:
+        os.close(reader)
+    assert Path("pipe").is_fifo()
+    assert Path("alias").is_symlink()
+    assert cli("get", "/a.txt", "/dev/full").code == 16
+    assert Path("/dev/full").is_char_device()
