@@ -1,5 +1,7 @@
 #include "index.h"
 
+#include <time.h>
+
 #include "blake3.h"
 #include "entry.h"
 #include "map.h"
@@ -68,6 +70,119 @@ int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct a
     if (at == count) return AEOR_ABSENT;
     code = answer(aeor_page_entry(image, at) + AEOR_HASH, hit);
     return code == AEOR_OK && in_void(index, hit->offset, hit->total_length) ? AEOR_ABSENT : code;
+}
+
+uint64_t aeor_index_slots(const struct aeor_index *index) {
+    uint64_t slots = index->no_pages ? 0 : index->pages * AEOR_PAGE_ENTRIES;
+    for (uint32_t i = 0; i < index->table_count; i++) slots += index->tables[i]->count;
+    return slots;
+}
+
+enum { PAGE_TRIES = 50 };
+
+int aeor_index_page(const struct aeor_index *index, uint64_t page, uint8_t image[AEOR_PAGE],
+                    uint32_t *count) {
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    int code = AEOR_ERR_PAGE;
+    for (int i = 0; i < PAGE_TRIES && code == AEOR_ERR_PAGE; i++) {
+        if (i > 0) nanosleep(&moment, NULL);
+        code = aeor_page_load(index->map, index->map_length, index->kv_offset, index->pages, page,
+                              image, count);
+    }
+    return code;
+}
+
+struct searching {
+    const uint8_t *page, *key;
+    uint32_t position;
+    uint8_t behind_key[AEOR_PAGE_ENTRY - AEOR_HASH];
+};
+
+static int search_work(void *context) {
+    struct searching *work = context;
+    uint32_t count = aeor_get16(work->page + 8);
+    const uint8_t *entry = work->page + AEOR_PAGE_HEADER;
+    uint64_t first = aeor_get64(work->key);
+    for (uint32_t at = 0; at < count && at < AEOR_PAGE_ENTRIES; at++, entry += AEOR_PAGE_ENTRY) {
+        if (aeor_get64(entry) == first && memcmp(entry, work->key, AEOR_HASH) == 0) {
+            work->position = at;
+            memcpy(work->behind_key, entry + AEOR_HASH, sizeof work->behind_key);
+            return AEOR_OK;
+        }
+    }
+    return AEOR_ABSENT;
+}
+
+/* Looks for the key in its page as it lies in the map. */
+static int search_page(const struct aeor_index *index, uint64_t page, struct searching *work) {
+    if (index->kv_offset > index->map_length ||
+        (index->map_length - index->kv_offset) / AEOR_PAGE <= page) {
+        return AEOR_ERR_PAGE;
+    }
+    work->page = index->map + index->kv_offset + page * AEOR_PAGE;
+    return aeor_guarded(work->page, AEOR_PAGE, search_work, work);
+}
+
+int aeor_index_slot(const struct aeor_index *index, const uint8_t *key, bool checked,
+                    struct aeor_hit *hit, uint64_t *slot) {
+    uint8_t image[AEOR_PAGE];
+    uint32_t count, at;
+    hit->offset = hit->total_length = 0;
+    *slot = index->no_pages ? 0 : index->pages * AEOR_PAGE_ENTRIES;
+    for (uint32_t i = 0; i < index->table_count; i++) {
+        int64_t number = aeor_table_find(index->tables[i], key);
+        if (number >= 0) {
+            *slot += (uint64_t)number;
+            return answer(index->tables[i]->records + number * AEOR_RECORD + AEOR_RECORD_KV, hit);
+        }
+        *slot += index->tables[i]->count;
+    }
+    if (index->no_pages || index->pages == 0) return AEOR_ABSENT;
+    uint64_t page = aeor_page_of(key, index->pages);
+    if (page_covered(index, page)) return AEOR_ABSENT;
+    hit->page = page;
+    if (!checked) {
+        struct searching work = {.key = key};
+        if (search_page(index, page, &work) == AEOR_OK &&
+            answer(work.behind_key, hit) == AEOR_OK &&
+            !in_void(index, hit->offset, hit->total_length)) {
+            *slot = page * AEOR_PAGE_ENTRIES + work.position;
+            return AEOR_OK;
+        }
+    }
+    int code = aeor_index_page(index, page, image, &count);
+    if (code != AEOR_OK) return code;
+    at = aeor_page_find(image, count, key);
+    if (at == count) return AEOR_ABSENT;
+    *slot = page * AEOR_PAGE_ENTRIES + at;
+    code = answer(aeor_page_entry(image, at) + AEOR_HASH, hit);
+    return code == AEOR_OK && in_void(index, hit->offset, hit->total_length) ? AEOR_ABSENT : code;
+}
+
+const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot) {
+    uint64_t paged = index->no_pages ? 0 : index->pages * AEOR_PAGE_ENTRIES;
+    if (slot < paged) return NULL;
+    slot -= paged;
+    for (uint32_t i = 0; i < index->table_count; i++) {
+        if (slot < index->tables[i]->count) return index->tables[i]->records + slot * AEOR_RECORD;
+        slot -= index->tables[i]->count;
+    }
+    return NULL;
+}
+
+int aeor_index_key(const struct aeor_index *index, uint64_t slot, uint8_t key[AEOR_HASH]) {
+    const uint8_t *record = aeor_index_record(index, slot);
+    if (record != NULL) {
+        memcpy(key, record + AEOR_RECORD_KEY, AEOR_HASH);
+        return AEOR_OK;
+    }
+    uint64_t page = slot / AEOR_PAGE_ENTRIES;
+    if (index->no_pages || page >= index->pages) return AEOR_ERR_ARGUMENT;
+    /* Pages lie in the map as far as one was loaded; the copy is bounded in any case. */
+    uint64_t within = page * AEOR_PAGE + AEOR_PAGE_HEADER +
+                      slot % AEOR_PAGE_ENTRIES * AEOR_PAGE_ENTRY;
+    if (index->kv_offset > UINT64_MAX - within) return AEOR_ERR_BOUNDS;
+    return aeor_map_copy(key, index->map, index->map_length, index->kv_offset + within, AEOR_HASH);
 }
 
 int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,

@@ -36,6 +36,16 @@ bool aeor_voids_rise(const uint8_t *voids, uint64_t count);
 /* Where the entry of `key` (32 bytes) is: fills kv, offset and total_length. */
 int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct aeor_hit *hit);
 
+/* How many slots there are: a page's entry has slot page * 32 + position, and behind all pages the
+ * records of the tables follow, in their order. */
+uint64_t aeor_index_slots(const struct aeor_index *index);
+
+/* As aeor_index_find, and the slot of what was found.  Unless `checked`, a page is searched where it
+ * lies, without its checksum: the key is the one asked for then, all else may be torn.  A page that
+ * is being written is read again for a while before it is AEOR_ERR_PAGE. */
+int aeor_index_slot(const struct aeor_index *index, const uint8_t *key, bool checked,
+                    struct aeor_hit *hit, uint64_t *slot);
+
 /* The same for `count` keys: a 46-byte record each, of which the first byte is 0 if absent. */
 int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
                          uint8_t *records, struct aeor_hit *hit);
@@ -58,5 +68,15 @@ int aeor_index_scan_pages(const struct aeor_index *index, uint64_t first, uint64
 int aeor_index_scan_tables(const struct aeor_index *index, int kv_type,
                            struct aeor_bytes *records);
 /* end cdef */
+
+/* aeor_page_load, tried again for a while if the page is bad: a writer may be at work. */
+int aeor_index_page(const struct aeor_index *index, uint64_t page, uint8_t image[AEOR_PAGE],
+                    uint32_t *count);
+
+/* The record behind a slot of the tables, or NULL. */
+const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot);
+
+/* Copies the key at a slot; a page's entry never moves, so that this needs no checksum. */
+int aeor_index_key(const struct aeor_index *index, uint64_t slot, uint8_t key[AEOR_HASH]);
 
 #endif

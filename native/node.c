@@ -2,14 +2,7 @@
 
 #include "entry.h"
 
-/* Reads fields one after the other.  Once one is cut, `failed` stays set and all is zero. */
-struct cursor {
-    const uint8_t *data;
-    uint64_t length, at;
-    bool failed;
-};
-
-static uint64_t skip(struct cursor *cursor, uint64_t length) {
+static uint64_t skip(struct aeor_cursor *cursor, uint64_t length) {
     uint64_t at = cursor->at;
     if (cursor->failed || length > cursor->length - cursor->at) {
         cursor->failed = true;
@@ -19,27 +12,27 @@ static uint64_t skip(struct cursor *cursor, uint64_t length) {
     return at;
 }
 
-static uint8_t take8(struct cursor *cursor) {
+static uint8_t take8(struct aeor_cursor *cursor) {
     uint64_t at = skip(cursor, 1);
     return cursor->failed ? 0 : cursor->data[at];
 }
 
-static uint16_t take16(struct cursor *cursor) {
+static uint16_t take16(struct aeor_cursor *cursor) {
     uint64_t at = skip(cursor, 2);
     return cursor->failed ? 0 : aeor_get16(cursor->data + at);
 }
 
-static uint32_t take32(struct cursor *cursor) {
+static uint32_t take32(struct aeor_cursor *cursor) {
     uint64_t at = skip(cursor, 4);
     return cursor->failed ? 0 : aeor_get32(cursor->data + at);
 }
 
-static uint64_t take64(struct cursor *cursor) {
+static uint64_t take64(struct aeor_cursor *cursor) {
     uint64_t at = skip(cursor, 8);
     return cursor->failed ? 0 : aeor_get64(cursor->data + at);
 }
 
-static int take_child(struct cursor *cursor, struct aeor_child *child) {
+static int take_child(struct aeor_cursor *cursor, struct aeor_child *child) {
     child->kind = take8(cursor);
     if (cursor->failed) return AEOR_ERR_NODE_CUT;
     if (child->kind != AEOR_TYPE_FILE && child->kind != AEOR_TYPE_DIRECTORY &&
@@ -72,19 +65,9 @@ int aeor_node_kind(const uint8_t *value, uint64_t length) {
     return length == 0 || value[0] >= AEOR_NODE_FLAT ? AEOR_NODE_FLAT : value[0];
 }
 
-/* Walks over the children of a flat listing or a leaf, one call of next_child() each. */
-struct children {
-    struct cursor cursor;
-    bool leaf;
-    uint64_t left; /* a leaf's children still to come */
-    uint64_t name_at;
-    uint16_t name_length; /* of the child before, in a leaf */
-    bool first;
-};
-
-static int start_children(struct children *children, const uint8_t *value, uint64_t length) {
+int aeor_children_start(struct aeor_children *children, const uint8_t *value, uint64_t length) {
     int kind = aeor_node_kind(value, length);
-    *children = (struct children){.cursor = {.data = value, .length = length}, .first = true};
+    *children = (struct aeor_children){.cursor = {.data = value, .length = length}, .first = true};
     if (kind == AEOR_NODE_INTERNAL) return AEOR_ERR_NODE_KIND;
     if (kind == AEOR_NODE_LEAF) {
         children->leaf = true;
@@ -95,8 +78,8 @@ static int start_children(struct children *children, const uint8_t *value, uint6
     return AEOR_OK;
 }
 
-static int next_child(struct children *children, struct aeor_child *child) {
-    struct cursor *cursor = &children->cursor;
+int aeor_children_next(struct aeor_children *children, struct aeor_child *child) {
+    struct aeor_cursor *cursor = &children->cursor;
     bool at_end = cursor->at == cursor->length;
     if (children->leaf ? children->left == 0 : at_end) {
         return at_end ? AEOR_ABSENT : AEOR_ERR_NODE_TRAILING;
@@ -117,11 +100,11 @@ static int next_child(struct children *children, struct aeor_child *child) {
 
 int aeor_node_children(const uint8_t *value, uint64_t length, uint64_t *columns,
                        uint64_t capacity, uint64_t *count, uint64_t *bad_at) {
-    struct children children;
+    struct aeor_children children;
     struct aeor_child child;
     uint64_t number = 0;
-    int code = start_children(&children, value, length);
-    while (code == AEOR_OK && (code = next_child(&children, &child)) == AEOR_OK) {
+    int code = aeor_children_start(&children, value, length);
+    while (code == AEOR_OK && (code = aeor_children_next(&children, &child)) == AEOR_OK) {
         if (columns != NULL) {
             const uint64_t fields[] = {
                 child.kind,    child.hash_at,     child.size,    (uint64_t)child.created,
@@ -141,7 +124,7 @@ int aeor_node_children(const uint8_t *value, uint64_t length, uint64_t *columns,
 }
 
 /* Where the separators and keys of an internal node are; *below: the child that `name` is in. */
-static int walk_internal(struct cursor *cursor, uint64_t *columns, uint64_t capacity,
+static int walk_internal(struct aeor_cursor *cursor, uint64_t *columns, uint64_t capacity,
                          const uint8_t *name, uint64_t name_length, uint64_t *count,
                          uint64_t *below, uint64_t *keys_at) {
     uint64_t before_at = 0, before_length = 0;
@@ -176,18 +159,18 @@ static int walk_internal(struct cursor *cursor, uint64_t *columns, uint64_t capa
 int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
                    uint64_t name_length, uint64_t *start, uint64_t *end, uint64_t *count,
                    uint64_t *bad_at) {
-    struct children children;
+    struct aeor_children children;
     struct aeor_child child;
     uint64_t number = 0, at = 0;
     int found = AEOR_ABSENT;
     int code = aeor_node_kind(value, length) == AEOR_NODE_FLAT
-                   ? start_children(&children, value, length)
+                   ? aeor_children_start(&children, value, length)
                    : AEOR_ERR_NODE_KIND;
     if (code != AEOR_OK) {
         *bad_at = 0;
         return code;
     }
-    while ((code = next_child(&children, &child)) == AEOR_OK) {
+    while ((code = aeor_children_next(&children, &child)) == AEOR_OK) {
         if (found == AEOR_ABSENT && child.name_length == name_length &&
             memcmp(value + child.name_at, name, name_length) == 0) {
             found = AEOR_OK;
@@ -204,7 +187,7 @@ int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
 
 int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
                        uint64_t capacity, uint64_t *count, uint64_t *keys_at, uint64_t *bad_at) {
-    struct cursor cursor = {.data = value, .length = length};
+    struct aeor_cursor cursor = {.data = value, .length = length};
     uint64_t below;
     *bad_at = 0;
     if (aeor_node_kind(value, length) != AEOR_NODE_INTERNAL) return AEOR_ERR_NODE_KIND;
@@ -215,10 +198,10 @@ int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
 
 int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
                    uint64_t name_length, struct aeor_child *child, uint64_t *bad_at) {
-    struct children children;
+    struct aeor_children children;
     int code;
     if (aeor_node_kind(value, length) == AEOR_NODE_INTERNAL) {
-        struct cursor cursor = {.data = value, .length = length};
+        struct aeor_cursor cursor = {.data = value, .length = length};
         uint64_t count, below, keys_at;
         memset(child, 0, sizeof *child);
         code = walk_internal(&cursor, NULL, 0, name, name_length, &count, &below, &keys_at);
@@ -227,8 +210,8 @@ int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
         child->hash_at = keys_at + below * AEOR_HASH;
         return AEOR_BELOW;
     }
-    code = start_children(&children, value, length);
-    while (code == AEOR_OK && (code = next_child(&children, child)) == AEOR_OK) {
+    code = aeor_children_start(&children, value, length);
+    while (code == AEOR_OK && (code = aeor_children_next(&children, child)) == AEOR_OK) {
         if (child->name_length == name_length &&
             memcmp(value + child->name_at, name, (size_t)name_length) == 0) {
             return AEOR_OK;
@@ -238,19 +221,19 @@ int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
     return code;
 }
 
-static void take_span16(struct cursor *cursor, uint64_t *at, uint64_t *length) {
+static void take_span16(struct aeor_cursor *cursor, uint64_t *at, uint64_t *length) {
     *length = take16(cursor);
     *at = skip(cursor, *length);
 }
 
-static void take_span32(struct cursor *cursor, uint64_t *at, uint64_t *length) {
+static void take_span32(struct aeor_cursor *cursor, uint64_t *at, uint64_t *length) {
     *length = take32(cursor);
     *at = skip(cursor, *length);
 }
 
 int aeor_record_fields(int type, int version, const uint8_t *value, uint64_t length,
                        struct aeor_record_fields *fields, uint64_t *bad_at) {
-    struct cursor cursor = {.data = value, .length = length};
+    struct aeor_cursor cursor = {.data = value, .length = length};
     memset(fields, 0, sizeof *fields);
     *bad_at = 0;
     if (version != 0 && !(type == AEOR_TYPE_FILE && version == 1)) return AEOR_ERR_NODE_KIND;

@@ -65,4 +65,25 @@ int aeor_record_fields(int type, int version, const uint8_t *value, uint64_t len
                        struct aeor_record_fields *fields, uint64_t *bad_at);
 /* end cdef */
 
+/* Reads fields one after the other.  Once one is cut, `failed` stays set and all is zero. */
+struct aeor_cursor {
+    const uint8_t *data;
+    uint64_t length, at;
+    bool failed;
+};
+
+/* The children of a flat listing or a leaf, one call of aeor_children_next() each. */
+struct aeor_children {
+    struct aeor_cursor cursor;
+    bool leaf;
+    uint64_t left; /* a leaf's children still to come */
+    uint64_t name_at;
+    uint16_t name_length; /* of the child before, in a leaf */
+    bool first;
+};
+int aeor_children_start(struct aeor_children *children, const uint8_t *value, uint64_t length);
+
+/* The next child; AEOR_ABSENT behind the last. */
+int aeor_children_next(struct aeor_children *children, struct aeor_child *child);
+
 #endif

@@ -72,7 +72,7 @@ int aeor_page_load(const uint8_t *map, uint64_t map_length, uint64_t kv_offset, 
     return AEOR_OK;
 }
 
-static void seal_page(uint8_t image[AEOR_PAGE], uint32_t count) {
+void aeor_page_seal(uint8_t image[AEOR_PAGE], uint32_t count) {
     uint8_t *end = aeor_page_entry(image, count);
     memset(end, 0, (size_t)(image + AEOR_PAGE - end));
     aeor_put32(image, AEOR_PAGE_MAGIC);
@@ -140,7 +140,7 @@ static int add_page(struct aeor_checkpoint *result, uint64_t page, uint8_t image
     uint32_t number = (uint32_t)page;
     int code = aeor_bytes_add(&result->numbers, &number, sizeof number);
     if (code != AEOR_OK || !images) return code;
-    seal_page(image, count);
+    aeor_page_seal(image, count);
     return aeor_bytes_add(&result->images, image, AEOR_PAGE);
 }
 

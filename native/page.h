@@ -62,6 +62,9 @@ int aeor_bytes_add(struct aeor_bytes *bytes, const void *data, uint64_t length);
 int aeor_page_load(const uint8_t *map, uint64_t map_length, uint64_t kv_offset, uint64_t pages,
                    uint64_t page, uint8_t image[AEOR_PAGE], uint32_t *count);
 
+/* Completes a page of `count` entries: magic, count, checksum, and zeros behind the last. */
+void aeor_page_seal(uint8_t image[AEOR_PAGE], uint32_t count);
+
 static inline uint8_t *aeor_page_entry(uint8_t *image, uint32_t position) {
     return image + AEOR_PAGE_HEADER + (size_t)position * AEOR_PAGE_ENTRY;
 }

@@ -76,3 +76,36 @@ class NodeFault(NativeFault):
 
     def __str__(self) -> str:
         return f"malformed at byte {self.offset}: {self.reason}"
+
+
+class WalkFault(NativeFault):
+    """An entry that a version needs is missing, damaged, or not what it should be.
+
+    `entry_type` is what was expected there (0: not known), `offset` where the entry begins (0:
+    nowhere).
+    """
+
+    REASONS: ClassVar[dict[int, str]] = {
+        -3: "it leaves the file",
+        -50: "it is missing",
+        -51: "an entry of another type stands there",
+        -52: "folders nest more than 1,000 levels deep, or loop",
+        -53: "a B-tree of more than 32 levels, or a listing inside one",
+        -54: "it lists a name that no path may hold",
+        -55: "its folders stand in too many places",
+        -56: "two entries have this key",
+        **EntryFault.REASONS,
+        **NodeFault.REASONS,
+    }
+
+    def __init__(self, code: int, entry_type: int, key: bytes, offset: int) -> None:
+        super().__init__(code, entry_type, key, offset)
+        self.code, self.entry_type, self.key, self.offset = code, entry_type, key, offset
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return self.REASONS.get(self.code, f"code {self.code}")
+
+    def __str__(self) -> str:
+        return f"the entry {self.key.hex()} is damaged: {self.reason}"

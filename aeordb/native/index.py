@@ -79,6 +79,11 @@ class Index:
         self._index = index
         self._alive = map.pointer, index.voids, voids, marks, covered
 
+    @property
+    def pointer(self) -> Any:
+        """The index for the helper's calls; this object must outlive them."""
+        return self._index
+
     def find(self, key: bytes) -> tuple[int, int, int] | None:
         """(KV type and flags, offset, total length), or None if absent or deleted."""
         hit: Any = ffi.new("struct aeor_hit *")

@@ -1,0 +1,174 @@
+"""The walk over what versions reach, as bits over the slots of an index (native/walk.h)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aeordb.native._native import ffi, lib
+from aeordb.native.faults import MapFault, NativeFault, PageFault, WalkFault
+from aeordb.native.index import Index
+from aeordb.native.table import check_key
+
+STEPS = 4096
+"""How many entries a worker follows before it comes back to Python."""
+
+PLACE: int = lib.AEOR_PLACE
+"""Bytes of a row of :func:`list_places`."""
+
+_PLACES_AT_ONCE = 1024
+
+
+class Marks:
+    """A bit for each slot of one index; those of one index can be joined and taken apart."""
+
+    __slots__ = ("_bits", "pointer", "slots")
+
+    def __init__(self, index: Index) -> None:
+        self.slots = int(lib.aeor_index_slots(index.pointer))
+        self._bits = bytearray((self.slots + 31) // 32 * 4 + 4)
+        self.pointer: Any = ffi.from_buffer("uint32_t[]", self._bits)
+
+    def __len__(self) -> int:
+        """How many bits are set."""
+        return int(lib.aeor_marks_count(self.pointer, self.slots))
+
+    def add(self, other: Marks) -> None:
+        """Sets every bit that the other has set."""
+        self._set(self._number() | other._number())
+
+    def remove(self, other: Marks) -> None:
+        """Clears every bit that the other has set."""
+        self._set(self._number() & ~other._number())
+
+    def keep(self, other: Marks) -> None:
+        """Clears every bit that the other has not set."""
+        self._set(self._number() & other._number())
+
+    def _number(self) -> int:
+        return int.from_bytes(self._bits, "little")
+
+    def _set(self, number: int) -> None:
+        self._bits[:] = number.to_bytes(len(self._bits), "little")
+
+
+class Walk:
+    """One walk: roots are added, then each of `workers` threads runs a :class:`Walker`.
+
+    A worker that waits for the others waits outside the GIL: all of them must run, or `stop` be
+    called. `folders`: gets a bit for each directory, but none for the B-tree nodes below its own.
+    """
+
+    def __init__(
+        self, index: Index, marks: Marks, folders: Marks | None = None, *, workers: int = 1
+    ) -> None:
+        self._alive = index, marks, folders
+        own = ffi.NULL if folders is None else folders.pointer
+        walk = lib.aeor_walk_new(index.pointer, marks.pointer, own, workers)
+        if walk == ffi.NULL:
+            raise MemoryError("no memory for a walk")
+        self.pointer: Any = ffi.gc(walk, lib.aeor_walk_free)
+
+    def add(self, entry_type: int, keys: bytes, *, alone: bool = False) -> None:
+        """Marks entries (32-byte keys, joined) as roots; `alone`: not what they lead to.
+
+        Raises WalkFault, PageFault, MapFault.
+        """
+        if len(keys) % 32:
+            raise ValueError("keys are 32 bytes each")
+        code = lib.aeor_walk_add(self.pointer, entry_type, keys, len(keys) // 32, alone)
+        if code != lib.AEOR_OK:
+            self._raise(code)
+
+    def run(self) -> None:
+        """Walks to the end in this thread alone (for a walk of one worker)."""
+        walker = Walker(self)
+        while walker.run():
+            pass
+
+    def stop(self) -> None:
+        """Makes every worker return soon; from any thread."""
+        lib.aeor_walk_stop(self.pointer)
+
+    def _raise(self, code: int) -> None:
+        fault: Any = ffi.new("struct aeor_fault *")
+        lib.aeor_walk_fault(self.pointer, fault)
+        raise_fault(fault.code or code, fault)
+
+
+class Walker:
+    """One worker of a walk; belongs to one thread."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        walker = lib.aeor_walker_new(walk.pointer)
+        if walker == ffi.NULL:
+            raise MemoryError("no memory for a walk")
+        self._pointer: Any = ffi.gc(walker, lib.aeor_walker_free)
+
+    def run(self, steps: int = STEPS) -> bool:
+        """Follows some entries; False once there is nothing left, or the walk was stopped.
+
+        Raises WalkFault, PageFault, MapFault: the first of all workers.
+        """
+        code = lib.aeor_walker_run(self._pointer, steps)
+        if code in (lib.AEOR_OK, lib.AEOR_MORE):
+            return bool(code == lib.AEOR_MORE)
+        fault: Any = ffi.new("struct aeor_fault *")
+        lib.aeor_walk_fault(self._walk.pointer, fault)
+        if fault.code != lib.AEOR_OK:
+            raise_fault(fault.code, fault)
+        return False
+
+
+def count_places(index: Index, root: bytes, path: bytes = b"", *, limit: int) -> int:
+    """How many folders a version has, each as often as a listing holds it, with the root.
+
+    Raises WalkFault if there are more than `limit`.
+    """
+    return sum(count for count, _ in _places(index, root, path, limit, rows=False))
+
+
+def list_places(index: Index, root: bytes, path: bytes = b"") -> Iterator[bytes]:
+    """The folders of a version in batches of rows of PLACE bytes, a folder before those below it.
+
+    A row: the `dir:` path key, the directory's key, and its entry's time (i64, milliseconds).
+    `path`: where the root hangs, without a slash at its end (empty: `/`).
+    """
+    return (rows for _, rows in _places(index, root, path, (1 << 64) - 1, rows=True))
+
+
+def _places(
+    index: Index, root: bytes, path: bytes, limit: int, *, rows: bool
+) -> Iterator[tuple[int, bytes]]:
+    places = lib.aeor_places_new(index.pointer, check_key(root), path, len(path), limit)
+    if places == ffi.NULL:
+        raise MemoryError("no memory for a walk over folders")
+    places = ffi.gc(places, lib.aeor_places_free)
+    buffer: Any = ffi.new("uint8_t[]", _PLACES_AT_ONCE * PLACE) if rows else ffi.NULL
+    count: Any = ffi.new("uint64_t *")
+    fault: Any = ffi.new("struct aeor_fault *")
+    while True:
+        code = lib.aeor_places_next(places, buffer, _PLACES_AT_ONCE, count, fault)
+        if code != lib.AEOR_OK:
+            raise_fault(code, fault)
+        if count[0] == 0:
+            return
+        yield int(count[0]), ffi.buffer(buffer, count[0] * PLACE)[:] if rows else b""
+
+
+def raise_fault(code: int, fault: Any) -> None:
+    """Raises the exception for the helper's code and fault."""
+    raise _exception(code, fault)
+
+
+def _exception(code: int, fault: Any) -> NativeFault | MemoryError | ValueError:
+    if code == lib.AEOR_ERR_MEMORY:
+        return MemoryError("no memory for a walk")
+    if code == lib.AEOR_ERR_ARGUMENT:
+        return ValueError("marks, items or buffers do not fit the index")
+    if code == lib.AEOR_ERR_PAGE:
+        return PageFault(fault.page)
+    if code == lib.AEOR_ERR_FAULT:
+        return MapFault(fault.offset, 0)
+    return WalkFault(code, fault.type, ffi.buffer(fault.key)[:], fault.offset)
