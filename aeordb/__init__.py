@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from aeordb.backup.export import ExportReport
     from aeordb.database.database import Database
     from aeordb.database.database import open_database as open  # noqa: A004
     from aeordb.database.info import info
@@ -42,6 +43,7 @@ __all__ = [
     "DamagedError",
     "Database",
     "ExistsError",
+    "ExportReport",
     "Fork",
     "GetReport",
     "IncompleteError",
@@ -77,6 +79,7 @@ _MODULES = {
         ("Change", "Fork", "Info", "LogItem", "Snapshot", "Stat", "Status"),
         "aeordb.database.results",
     ),
+    "ExportReport": "aeordb.backup.export",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }
 

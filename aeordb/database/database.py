@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import BinaryIO, Literal, TypeVar
 
 from aeordb.database import access
+from aeordb.database.backup import Exports
 from aeordb.database.group import CommitGroup
 from aeordb.database.info import info
 from aeordb.database.names import Forks, Snapshots
@@ -66,7 +67,7 @@ def open_database(
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
-class Database(MutableMapping[str, bytes]):
+class Database(Exports, MutableMapping[str, bytes]):
     """An open database; as a mapping, its live files by path.
 
     A handle opened for writing always reads the newest version; one opened with "r" stays at the

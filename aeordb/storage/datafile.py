@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 from typing import Protocol
@@ -22,6 +23,8 @@ _FALLOC_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 Bytes = bytes | bytearray | memoryview
+Memory = mmap.mmap
+"""A file as memory, which :meth:`DataFile.map_new` gives."""
 
 
 class FileLayer(Protocol):
@@ -221,6 +224,18 @@ class DataFile:
             self._layer.truncate(self.fd, size)
         except OSError as error:
             raise self._not_durable("truncate", error) from error
+
+    def map_new(self, length: int) -> Memory:
+        """The first `length` bytes as writable memory, for a file that has no final name yet.
+
+        They must have been written, so that the disk has room for them. What is written to this
+        memory is the file's like any write: the next sync makes it durable. Close it before.
+        """
+        self._check()
+        try:
+            return mmap.mmap(self.fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        except OSError as error:
+            raise self._not_durable("map", error) from error
 
     def punch(self, offset: int, length: int) -> bool:
         """Gives the range back to the file system; False where it cannot (it must be zeroed)."""

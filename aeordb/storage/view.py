@@ -78,6 +78,21 @@ class View:
         if self._lock is not None:
             self._lock.end_walk()
 
+    def walk_index(self, *, rebuild: bool = False) -> tuple[Index, State]:
+        """An index for one walk, and its state: the newest committed one, which stays as it is.
+
+        Its slots have the same numbers as long as it lives; call it after :meth:`begin_walk`.
+        `rebuild`: its records come from a scan of the log (a bad page after AeorDB's crash).
+        """
+        self._check()
+        load = rebuild_live if rebuild else load_state
+        state = load(self._fd, self.path, self._files.covering)
+        return self._make_index(state), state
+
+    def moved_since(self, state: State) -> bool:
+        """Whether something was committed after `state`."""
+        return read_header(self._fd, self.path).sequence != state.header.sequence
+
     def read(self, key: bytes) -> Entry | None:
         """The verified entry under `key`, or None if the index has no such key.
 

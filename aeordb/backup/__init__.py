@@ -1,0 +1,1 @@
+"""Exports and patches: made, checked, applied."""

@@ -1,0 +1,176 @@
+"""The file that an export or a patch is written to (engine.md 7): nothing under its name before
+it is whole, and nothing at all left of it when something goes wrong.
+
+The index is built where it will stand: in the KV block of the new file, mapped for writing.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from aeordb.errors import ExistsError, NotDurableError
+from aeordb.format import constants as c
+from aeordb.format.header import Header, Spare
+from aeordb.format.hottail import encode_hot_tail, region_length
+from aeordb.format.page import block_length
+from aeordb.format.page import pages as stage_pages
+from aeordb.native.carry import Block
+from aeordb.native.faults import MapFault
+from aeordb.native.hashing import blake3
+from aeordb.storage.datafile import DataFile, Memory, folder_of, remove, rename_new
+
+PART = ".part"
+
+# What the pages of a stage leave over is allowed to be 512; keys are spread by a hash, so that the
+# number hardly strays from the one that is expected.
+_OVERFLOW_EXPECTED = 420
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_ZEROS = bytes(1 << 20)
+
+
+def stage_for_keys(count: int) -> int:
+    """The lowest stage in which at most 512 of so many keys find their page full."""
+    stage = 0
+    while stage < c.STAGE_MAX and _expected_overflow(count, stage_pages(stage)) > (
+        _OVERFLOW_EXPECTED
+    ):
+        stage += 1
+    return stage
+
+
+def _expected_overflow(keys: int, pages: int) -> float:
+    """How many of `keys`, spread evenly, find the 32 places of their page taken."""
+    mean = keys / pages
+    if mean > 4 * c.PAGE_ENTRIES:
+        return keys - pages * c.PAGE_ENTRIES
+    chance = math.exp(-mean)  # of n keys in a page
+    free = 0.0
+    for n in range(c.PAGE_ENTRIES):
+        free += (c.PAGE_ENTRIES - n) * chance
+        chance *= mean / (n + 1)
+    # What is over is what a page gets, less its places, plus those that stay free.
+    return pages * (mean - c.PAGE_ENTRIES + free)
+
+
+class Sink:
+    """A new file that is filled entry by entry: `begin`, `write` as often as it takes, `finish`.
+
+    Invariant: `length` is where the next entry goes; every entry before it is in the index.
+    """
+
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+        self._map: Memory | None = None
+        self._block: Block | None = None
+        self.stage = 0
+        self.length = 0
+        self.entries = 0
+        self.latest = 0
+
+    def begin(self, entries: int) -> None:
+        """Starts a file of about so many entries; drops what was written before."""
+        self.release()
+        self._file.truncate(0)
+        self.stage = stage_for_keys(entries)
+        self.length = c.HEADERS_LENGTH + block_length(self.stage)
+        self.entries = self.latest = 0
+        # Written, not merely made room for: a disk that is full shall say so here.
+        for offset in range(0, self.length, len(_ZEROS)):
+            size = min(len(_ZEROS), self.length - offset)
+            self._file.write(offset, memoryview(_ZEROS)[:size])
+        self._map = self._file.map_new(self.length)
+        self._block = Block(memoryview(self._map)[c.HEADERS_LENGTH :], stage_pages(self.stage))
+
+    def write(self, image: bytes | memoryview, records: bytes | memoryview, latest: int) -> None:
+        """Appends framed entries; `records` have offsets from the start of `image`.
+
+        `latest`: the highest time among them, in milliseconds.
+        """
+        assert self._block is not None
+        self._file.write(self.length, image)
+        try:
+            self._block.insert(records, self.length)
+        except MapFault as fault:
+            raise NotDurableError(path=self._file.path, reason=str(fault)) from None
+        self.length += len(image)
+        self.entries += len(records) // c.HOT_TAIL_RECORD_LENGTH
+        self.latest = max(self.latest, latest)
+
+    def finish(self, backup_type: int, base: bytes, target: bytes) -> int:
+        """Writes pages, hot tail and header, and makes the file durable; its length in bytes."""
+        assert self._block is not None
+        try:
+            records = self._block.seal()
+        except MapFault as fault:
+            raise NotDurableError(path=self._file.path, reason=str(fault)) from None
+        self.release()
+        count = len(records) // c.HOT_TAIL_RECORD_LENGTH
+        tail = encode_hot_tail(records, [], region_length(count, 0))
+        header = Header(
+            sequence=1,
+            created_at=self.latest,
+            updated_at=self.latest,
+            kv_offset=c.HEADERS_LENGTH,
+            kv_length=block_length(self.stage),
+            hot_tail_offset=self.length,
+            stage=self.stage,
+            head=target,
+            entry_count=self.entries,
+            backup_type=backup_type,
+            base=base,
+            target=target,
+            spare=Spare(c.SPARE_CLEAN, len(tail), blake3(tail)),
+        )
+        self._file.write(self.length, tail)
+        self._file.write(0, header.encode())
+        self._file.sync()
+        return self.length + len(tail)
+
+    def release(self) -> None:
+        """Lets go of the mapped index."""
+        if self._block is not None:
+            self._block.close()
+            self._block = None
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+
+
+def check_absent(path: str) -> None:
+    """ExistsError if there is anything under the output's name."""
+    if os.path.lexists(path):
+        raise ExistsError(path=path, hint="Choose another name, or remove it first.")
+
+
+@contextmanager
+def new_file(path: str) -> Iterator[Sink]:
+    """A sink whose file gets its name at the end of the block; on any error nothing is left.
+
+    Makes missing parent folders. Raises ExistsError, NotDurableError, OSError.
+    """
+    check_absent(path)
+    part = path + PART
+    try:
+        os.makedirs(folder_of(path), exist_ok=True)
+        remove(part)
+        file = DataFile.open(part, create=True)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise NotDurableError(path=path, reason=f"create: {error.strerror}") from error
+        raise
+    sink = Sink(file)
+    try:
+        yield sink
+        rename_new(part, path)
+    except BaseException:
+        sink.release()
+        with suppress(OSError):
+            remove(part)
+        raise
+    finally:
+        sink.release()
+        file.close()

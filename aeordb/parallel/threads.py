@@ -1,0 +1,75 @@
+"""The same work in some threads at once, or one after the other: the result does not tell.
+
+With one job everything runs in the calling thread. Errors of workers are raised in the caller, and
+so is what interrupts it while it waits; no thread outlives the call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_workers(jobs: int, work: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Runs `work` in `jobs` threads until all are done.
+
+    `stop` must make every worker return soon; it is called when one fails, and when the caller is
+    interrupted. The first error is raised, once no worker runs any more.
+    """
+    if jobs <= 1:
+        work()
+        return
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+            stop()
+
+    threads = [threading.Thread(target=run, name=f"aeordb-walk-{n}") for n in range(jobs)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        stop()
+        for thread in started:
+            thread.join()
+        raise
+    if errors:
+        raise errors[0]
+
+
+def in_order(jobs: int, items: Iterable[T], work: Callable[[T], R]) -> Generator[R, None, None]:
+    """The results of `work` for each item, in their order; the next ones are made meanwhile.
+
+    At most `jobs` + 1 results exist that were not taken yet. Close the generator (or let an error
+    end it) and nothing runs any more.
+    """
+    if jobs <= 1:
+        for item in items:
+            yield work(item)
+        return
+    with ThreadPoolExecutor(jobs, "aeordb-copy") as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
