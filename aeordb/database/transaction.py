@@ -78,8 +78,9 @@ class Transaction:
 
     def commit(self) -> bytes:
         """Makes all changes durable; the new HEAD. Nothing to do: the old one, and no commit."""
-        self._check()
+        self._check_going()
         try:
+            self._store.check_open()
             head = self.edit.finish()
             if head != self._head or self.writer.changed:
                 self._store.commit(self.writer, head)
@@ -94,7 +95,7 @@ class Transaction:
 
     def rollback(self) -> None:
         """Forgets all changes."""
-        self._check()
+        self._check_going()
         try:
             self._store.abort(self.writer)
         finally:
@@ -238,6 +239,10 @@ class Transaction:
         self.edit = TreeEdit(self.writer, root)
 
     def _check(self) -> None:
+        self._check_going()
+        self._store.check_open()
+
+    def _check_going(self) -> None:
         if not self._open:
             raise UsageError("the transaction is over")
 
