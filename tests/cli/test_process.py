@@ -13,7 +13,7 @@ import aeordb
 
 # The tests run in other folders: what they run is the very package that this process has.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(aeordb.__file__).parents[1])}
-PROGRAM = (sys.executable, "-m", "aeordb.cli")
+PROGRAM = (sys.executable, "-m", "aeordb")
 
 # What `aeordb --version` must not wait for.
 SLOW = ("rich", "zstandard", "argon2", "blake3", "cffi", "asyncio", "concurrent", "multiprocessing")

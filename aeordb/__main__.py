@@ -1,4 +1,4 @@
-"""`python -m aeordb.cli` is `aeordb`."""
+"""`python -m aeordb` is the command line."""
 
 import sys
 
