@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from aeordb.backup.export import ExportReport
+    from aeordb.backup.patch import PatchReport
     from aeordb.database.database import Database
     from aeordb.database.database import open_database as open  # noqa: A004
     from aeordb.database.info import info
@@ -53,6 +54,7 @@ __all__ = [
     "NotADatabaseError",
     "NotDurableError",
     "NotFoundError",
+    "PatchReport",
     "PathError",
     "Progress",
     "PutReport",
@@ -80,6 +82,7 @@ _MODULES = {
         "aeordb.database.results",
     ),
     "ExportReport": "aeordb.backup.export",
+    "PatchReport": "aeordb.backup.patch",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }
 

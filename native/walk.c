@@ -384,7 +384,7 @@ int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uin
         bool fresh;
         int code = meet(walk, type, keys, &item, &slot, &fresh);
         if (code != AEOR_OK) return code;
-        if (type == AEOR_TYPE_DIRECTORY && walk->folders != NULL && !alone) {
+        if (type == AEOR_TYPE_DIRECTORY && walk->folders != NULL) {
             mark(walk->folders, slot);
         }
         if (!fresh || alone) continue;

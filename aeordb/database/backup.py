@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aeordb.backup.export import ExportReport, export
+from aeordb.backup.patch import PatchReport, export_patch
 from aeordb.errors import UnauthorizedError
 from aeordb.progress import NO_PROGRESS, Progress
 
@@ -62,6 +63,33 @@ class Exports:
                 os.fspath(output),
                 self.resolve(version),
                 privileged=root_key is not None,
+                uncompressed=uncompressed,
+                jobs=jobs or self._jobs,
+                progress=progress,
+            )
+
+    def export_patch(
+        self,
+        output: StrPath,
+        base: str,
+        target: str = "HEAD",
+        *,
+        uncompressed: bool = False,
+        jobs: int | None = None,
+        progress: Progress = NO_PROGRESS,
+    ) -> PatchReport:
+        """Writes what leads from one version to another to a new file, which :meth:`import_` takes.
+
+        The versions may be any two, in either order; where they are the same, nothing is written
+        and the report's `output` is None. Costs what differs. Arguments and errors as in
+        :meth:`export`.
+        """
+        with self._walking() as view:
+            return export_patch(
+                view,
+                os.fspath(output),
+                self.resolve(base),
+                self.resolve(target),
                 uncompressed=uncompressed,
                 jobs=jobs or self._jobs,
                 progress=progress,
