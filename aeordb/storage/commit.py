@@ -193,9 +193,9 @@ class Log:
         self.voids.taken.clear()
         self._begin()
 
-    def write_voids(self) -> None:
+    def write_voids(self, voids: VoidMap | None = None) -> None:
         """Gives every free range of the committed list its void entry, with zeros inside."""
-        for offset, what in self.voids.pending_writes():
+        for offset, what in (self.voids if voids is None else voids).pending_writes():
             if isinstance(what, bytes):
                 self.file.write(offset, what)
             else:

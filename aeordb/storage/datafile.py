@@ -266,13 +266,16 @@ def folder_of(path: str) -> str:
 def rename_new(source: str, target: str) -> None:
     """Gives a finished, synced file its final name, durably; never over an existing one.
 
-    Raises ExistsError when `target` is there.
+    Raises ExistsError when `target` is there, NotDurableError.
     """
     try:
         _layer.rename_noreplace(source, target)
+        _layer.fsync_folder(folder_of(target))
     except FileExistsError:
         raise ExistsError(path=target) from None
-    _layer.fsync_folder(folder_of(target))
+    except OSError as error:
+        reason = f"rename: {error.strerror or error}"
+        raise NotDurableError(path=target, reason=reason) from error
 
 
 def remove(path: str) -> None:

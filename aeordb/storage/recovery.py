@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from aeordb.errors import AeorDBError, DamagedError, LockedError, quote
 from aeordb.format import constants as c
 from aeordb.format.hottail import mark_deleted
+from aeordb.native.faults import PageFault
 from aeordb.native.pages import order_records
 from aeordb.native.table import Table
 from aeordb.storage.checkpoint import checkpoint, finish, plan_checkpoint, write_pages
 from aeordb.storage.commit import Layout, Log
 from aeordb.storage.locks import VIEW_BYTE, ExclusiveLock
+from aeordb.storage.state import rebuild_live
 from aeordb.storage.view import make_index
-from aeordb.storage.voids import Extent
+from aeordb.storage.voids import Extent, VoidMap
 
 _PATIENCE = 0.2
 
@@ -56,6 +58,8 @@ def _settle_ours(log: Log) -> None:
         finish(log)
         return
     log.write_voids()
+    # Beside AeorDB's free space, a commit that was cut off may have filled some of ours.
+    log.write_voids(VoidMap(log.frozen, dirty=True))
     log.file.sync()
     finish(log)
 
@@ -89,6 +93,11 @@ def close_cleanly(log: Log) -> None:
 def _take_over(log: Log) -> None:
     state = log.state
     _check_extents(log, state.voids)
+    if not state.rebuilt and not _pages_are_good(log):
+        state = rebuild_live(log.file.fd, log.file.path, log.files.covering)
+        log.state = state
+        log.last_time = state.last_time
+        log.reset()
     if state.rebuilt:
         _write_rebuilt(log)
         return
@@ -97,6 +106,16 @@ def _take_over(log: Log) -> None:
     log.file.truncate(state.header.hot_tail_offset + _tail_bytes(log))
     flags = c.SPARE_DEAD_PAGES if state.voids else 0
     log.commit(state.table, state.header.head, Layout(flags))
+
+
+def _pages_are_good(log: Log) -> bool:
+    """Under our marker a bad page is damage; AeorDB leaves torn ones behind a good hot tail."""
+    try:
+        for _ in make_index(log.files, log.state).scan():
+            pass
+    except PageFault:
+        return False
+    return True
 
 
 def _tail_bytes(log: Log) -> int:
@@ -109,10 +128,16 @@ def _tail_bytes(log: Log) -> int:
 
 
 def _write_rebuilt(log: Log) -> None:
-    """Index pages made anew, before our first slot: until it is down, every opener scans again."""
+    """Index pages made anew, before our first slot: until it is down, every opener scans again.
+
+    So no hot tail may stand where AeorDB's header looks for one, not even a torn one of ours.
+    """
     state = log.state
     header = state.header
     log.file.truncate(state.log_end)
+    log.file.sync()
+    if log.append_at == header.hot_tail_offset:
+        log.leave_room(log.append_at, log.append_at + c.VOID_MIN_LENGTH)
     records = b"".join(make_index(log.files, state).scan())
     leads, overflow = order_records(records, header.pages)
     log.write_zeros(header.kv_offset, header.kv_length)

@@ -1,0 +1,246 @@
+"""Databases that are written to while the calls are recorded, and what they must hold after
+each step."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aeordb
+from aeordb.errors import AeorDBError
+from aeordb.storage.datafile import use_layer
+from tests.kit.layout import h
+from tests.kit.recording import QuickLayer, Recorder
+from tests.kit.replay import Trace
+
+FULL = os.environ.get("AEORDB_CRASH") == "full"
+
+Row = tuple[str, str, int, str]
+Rows = tuple[Row, ...]
+State = tuple[Rows, tuple[tuple[str, Rows], ...]] | None
+"""HEAD's rows (path, kind, size, BLAKE3 or target), and those of each name; None: no file."""
+
+
+@dataclass
+class Model:
+    """A database as plain dictionaries."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    names: dict[str, Rows] = field(default_factory=dict)
+
+    def state(self) -> State:
+        return self.head(), tuple(sorted(self.names.items()))
+
+    def head(self) -> Rows:
+        return tuple(sorted(self.rows.values()))
+
+    def put(self, path: str, data: bytes) -> None:
+        self._parents(path)
+        self.rows[path] = (path, "file", len(data), h(data).hex())
+
+    def symlink(self, target: str, path: str) -> None:
+        self._parents(path)
+        self.rows[path] = (path, "symlink", 0, target)
+
+    def mkdir(self, path: str) -> None:
+        self._parents(path)
+        self.rows[path] = (path, "folder", 0, "")
+
+    def delete(self, path: str) -> None:
+        for name in [n for n in self.rows if n == path or n.startswith(path + "/")]:
+            del self.rows[name]
+
+    def move(self, source: str, target: str) -> None:
+        for name in [n for n in self.rows if n == source or n.startswith(source + "/")]:
+            _, *rest = self.rows.pop(name)
+            moved = target + name[len(source) :]
+            self.rows[moved] = (moved, *rest)  # type: ignore[arg-type]
+
+    def _parents(self, path: str) -> None:
+        parts = path.split("/")[1:-1]
+        for i in range(1, len(parts) + 1):
+            folder = "/" + "/".join(parts[:i])
+            self.rows[folder] = (folder, "folder", 0, "")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something done to a database, and the same to the model."""
+
+    name: str
+    do: Callable[[aeordb.Database], object]
+    note: Callable[[Model], object] = lambda model: None
+
+
+CREATE = Step("create", lambda database: None)
+REOPEN = Step("reopen", lambda database: None)
+CLOSE = Step("close", lambda database: None)
+KILL = Step("kill", lambda database: None)
+
+
+def put(path: str, data: bytes) -> Step:
+    return Step(f"put {path}", lambda db: db.put(path, data), lambda m: m.put(path, data))
+
+
+def put_many(files: dict[str, bytes]) -> Step:
+    def do(database: aeordb.Database) -> None:
+        with database.transaction() as tx:
+            for path, data in files.items():
+                tx.put(path, data)
+
+    def note(model: Model) -> None:
+        for path, data in files.items():
+            model.put(path, data)
+
+    return Step(f"put {len(files)} files", do, note)
+
+
+def delete(path: str) -> Step:
+    return Step(
+        f"delete {path}", lambda db: db.delete(path, recursive=True), lambda m: m.delete(path)
+    )
+
+
+def mkdir(path: str) -> Step:
+    return Step(f"mkdir {path}", lambda db: db.mkdir(path), lambda m: m.mkdir(path))
+
+
+def move(source: str, target: str) -> Step:
+    return Step("move", lambda db: db.move(source, target), lambda m: m.move(source, target))
+
+
+def symlink(target: str, path: str) -> Step:
+    return Step("symlink", lambda db: db.symlink(target, path), lambda m: m.symlink(target, path))
+
+
+def snapshot(name: str) -> Step:
+    return Step(
+        f"snapshot {name}",
+        lambda db: db.snapshots.create(name),
+        lambda m: m.names.__setitem__(name, m.head()),
+    )
+
+
+def drop_snapshot(name: str) -> Step:
+    return Step(
+        f"delete snapshot {name}",
+        lambda db: db.snapshots.delete(name),
+        lambda m: m.names.pop(name),
+    )
+
+
+def restore(name: str) -> Step:
+    def note(model: Model) -> None:
+        model.rows = {row[0]: row for row in model.names[name]}
+
+    return Step(f"restore {name}", lambda db: db.snapshots.restore(name), note)
+
+
+def reserve(entries: int) -> Step:
+    """Growth of its own, ahead of a bulk operation."""
+
+    def do(database: aeordb.Database) -> None:
+        store = database._store
+        with store.mutex:
+            store.abort(store.begin(entries))
+
+    return Step(f"reserve {entries}", do)
+
+
+def kill(database: aeordb.Database) -> None:
+    """What a killed process leaves: the descriptors are closed, nothing else is done."""
+    database._store._acted = False
+    database.close()
+
+
+@dataclass
+class Recording:
+    """A trace and what the database held: `states[i]` after i acknowledged steps.
+
+    `error` is what stopped the recording, in the middle of `stopped`; `database` is then the
+    handle that met it, still open (None: it was being opened or closed).
+    """
+
+    trace: Trace
+    states: list[State]
+    model: Model
+    path: Path
+    recorder: Recorder
+    error: AeorDBError | None = None
+    stopped: Step | None = None
+    database: aeordb.Database | None = None
+
+    def bounds(self, count: int) -> tuple[int, int]:
+        return self.trace.bounds(count)
+
+
+def record(
+    path: Path,
+    steps: Sequence[Step],
+    *,
+    model: Model | None = None,
+    recorder: Recorder | None = None,
+    database: aeordb.Database | None = None,
+) -> Recording:
+    """Does the steps on the file at `path`, with the calls recorded.
+
+    An error of ours ends it (see `Recording`); the state that the step would have led to is the
+    last of `states` then.
+    """
+    recorder = recorder or Recorder()
+    exists = path.exists()
+    model = model or Model()
+    trace = Trace(recorder.calls, {str(path): path.read_bytes()} if exists else {})
+    recording = Recording(trace, [model.state() if exists else None], model, path, recorder)
+    with use_layer(recorder):
+        for step in steps:
+            try:
+                if step is REOPEN:
+                    database = aeordb.open(path, "r+", jobs=1)
+                    continue
+                if step in (CLOSE, KILL):
+                    assert database is not None
+                    closing, database = database, None
+                    (kill if step is KILL else aeordb.Database.close)(closing)
+                    continue
+                if step is not CREATE and database is None:
+                    database = aeordb.open(path, "r+", jobs=1)
+                trace.begun.append(len(recorder.calls))
+                if step is CREATE:
+                    database = aeordb.open(path, "x", jobs=1)
+                else:
+                    assert database is not None
+                    step.do(database)
+            except AeorDBError as error:
+                recording.error, recording.stopped, recording.database = error, step, database
+                if step not in (REOPEN, CLOSE, KILL):
+                    after = Model(dict(model.rows), dict(model.names))
+                    step.note(after)
+                    recording.states.append(after.state())
+                return recording
+            trace.acked.append(len(recorder.calls))
+            step.note(model)
+            recording.states.append(model.state())
+    if database is not None:
+        kill(database)
+    return recording
+
+
+def prepare(path: Path, steps: Sequence[Step]) -> Model:
+    """Does the steps without a record; what the model then says."""
+    model = Model()
+    with use_layer(QuickLayer()):
+        database = aeordb.open(path, "x", jobs=1)
+        closed = False
+        for step in steps:
+            if step in (CLOSE, KILL):
+                (kill if step is KILL else aeordb.Database.close)(database)
+                closed = True
+                continue
+            if closed:
+                database, closed = aeordb.open(path, "r+", jobs=1), False
+            step.do(database)
+            step.note(model)
+        if not closed:
+            database.close()
+    return model
