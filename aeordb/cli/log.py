@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="PATH")
 @click.pass_obj
 def command(shell: Shell, path: str) -> None:
-    """Show what PATH was in HEAD and in each snapshot, the newest first.
+    """Show the snapshots in which PATH changed, the newest first, and HEAD if it changed since.
 
     One line per version: its time, its hash, kind and size of what PATH was then, its name.
     """

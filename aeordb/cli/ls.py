@@ -1,6 +1,5 @@
 """`aeordb ls`: what is in a folder, or in the whole tree below it."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +8,7 @@ from aeordb.cli.output import listing_line, listing_name
 from aeordb.cli.shell import READS, Command, Shell, at_option
 
 if TYPE_CHECKING:
-    from aeordb import Stat, View
+    from aeordb import Stat
 
 
 @click.command(
@@ -47,13 +46,9 @@ def command(shell: Shell, path: str, recursive: bool, names: bool, hidden: bool,
     with shell.open() as db:
         view = db.at(at)
         start = view.stat(path)
-        shell.items(entries(view, start, recursive=recursive, hidden=hidden), line)
-
-
-def entries(view: "View", start: "Stat", *, recursive: bool, hidden: bool) -> "Iterator[Stat]":
-    """What `ls` lists: what is in or below a folder; a file or symlink itself."""
-    if start.kind != "folder":
-        return iter([start])
-    if recursive:
-        return view.walk(start.path, hidden=hidden)
-    return view.list(start.path, hidden=hidden)
+        if start.kind != "folder":
+            shell.items([start], line)
+            return
+        # Content hashes cost a read per file, and only JSON shows them.
+        walk = view.walk if recursive else view.list
+        shell.items(walk(start.path, hidden=hidden, hashes=shell.json), line)
