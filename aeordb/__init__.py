@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from aeordb.backup.export import ExportReport
+    from aeordb.backup.importer import ImportReport
     from aeordb.backup.patch import PatchReport
     from aeordb.database.database import Database
     from aeordb.database.database import open_database as open  # noqa: A004
@@ -47,6 +48,7 @@ __all__ = [
     "ExportReport",
     "Fork",
     "GetReport",
+    "ImportReport",
     "IncompleteError",
     "Info",
     "LockedError",
@@ -82,6 +84,7 @@ _MODULES = {
         "aeordb.database.results",
     ),
     "ExportReport": "aeordb.backup.export",
+    "ImportReport": "aeordb.backup.importer",
     "PatchReport": "aeordb.backup.patch",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }

@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, TypeVar
 from aeordb.database import access
 from aeordb.database.backup import Exports
 from aeordb.database.group import CommitGroup
+from aeordb.database.imports import Imports
 from aeordb.database.info import info
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
@@ -67,7 +68,7 @@ def open_database(
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
-class Database(Exports, MutableMapping[str, bytes]):
+class Database(Exports, Imports, MutableMapping[str, bytes]):
     """An open database; as a mapping, its live files by path.
 
     A handle opened for writing always reads the newest version; one opened with "r" stays at the

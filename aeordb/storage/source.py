@@ -39,6 +39,11 @@ class SourceView(View):
         """The live header."""
         return self.state.header
 
+    def count(self, kv_type: int) -> int:
+        """How many entries of a KV type the index holds: reads every page."""
+        found = self._ask(lambda index: sum(len(part) for part in index.scan(kv_type)))
+        return (found or 0) // c.HOT_TAIL_RECORD_LENGTH
+
     def close(self) -> None:
         """Closes the file."""
         super().close()

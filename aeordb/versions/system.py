@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key, file_path_key, node_key
@@ -36,27 +37,59 @@ def system_files(reader: Reader, folder: str) -> Iterator[tuple[str, bytes]]:
             yield path, read_file(reader, read_record(reader, child, path))
 
 
+@dataclass(frozen=True, slots=True)
+class SystemFile:
+    """A file for a system folder; times in milliseconds, None is now."""
+
+    path: str
+    data: bytes
+    content_type: str
+    created: int | None = None
+    updated: int | None = None
+
+
 def put_system_file(writer: Writer, path: str, data: bytes, content_type: str) -> None:
     """Writes a file in a system folder, and the folders above it up to the system root."""
-    if not is_system(TreePath(path)):
-        raise ValueError(f"{path} is no system path")
-    stored = store_file(writer, path, data, content_type=content_type, system=True)
+    put_system_files(writer, [SystemFile(path, data, content_type)])
+
+
+def put_system_files(writer: Writer, files: Iterable[SystemFile]) -> None:
+    """Writes files in system folders, and each folder above them once, up to the system roots."""
+    edits: dict[str, dict[str, Child | None]] = {}
+    for file in files:
+        if not is_system(TreePath(file.path)):
+            raise ValueError(f"{file.path} is no system path")
+        child = _put_file(writer, file)
+        edits.setdefault(split(TreePath(file.path))[0], {})[child.name] = child
+    while edits:
+        folder = max(edits, key=lambda path: path.count("/"))
+        directory, size = edit_directory(
+            writer, system_directory(writer, folder), edits.pop(folder)
+        )
+        writer.append(c.ENTRY_DIRECTORY, directory_path_key(folder), directory)
+        if folder in c.SYSTEM_ROOTS:
+            continue
+        now = writer.now()
+        above, name = split(TreePath(folder))
+        child = Child(c.KIND_DIRECTORY, directory, size, now, now, name, "", now)
+        edits.setdefault(above, {})[name] = child
+
+
+def _put_file(writer: Writer, file: SystemFile) -> Child:
+    stored = store_file(
+        writer,
+        file.path,
+        file.data,
+        content_type=file.content_type,
+        created=file.created,
+        updated=file.updated,
+        system=True,
+    )
     writer.append(
         c.ENTRY_FILE,
-        file_path_key(path),
+        file_path_key(file.path),
         stored.record,
         version=c.FILE_RECORD_VERSION,
         flags=c.ENTRY_FLAG_SYSTEM,
     )
-    child = stored.child
-    folder, _ = split(TreePath(path))
-    while True:
-        directory, size = edit_directory(
-            writer, system_directory(writer, folder), {child.name: child}
-        )
-        writer.append(c.ENTRY_DIRECTORY, directory_path_key(folder), directory)
-        if folder in c.SYSTEM_ROOTS:
-            return
-        now = writer.now()
-        folder, name = split(folder)
-        child = Child(c.KIND_DIRECTORY, directory, size, now, now, name, "", now)
+    return stored.child
