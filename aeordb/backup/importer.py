@@ -198,7 +198,6 @@ class _Import:
                 break
             if salvage is None:
                 base = source.base if source.base in roots else None
-                overlay.below = layers
                 salvage = Salvage(source, overlay, layers, base)
             version = salvage.run(source.version, checked.holes.folders)
         if checked.holes:

@@ -15,13 +15,11 @@ from aeordb.storage.protocols import Buffer, Entry, NewEntry
 
 
 class Overlay:
-    """A layer in memory, and a writer into it that reads the layers below; entry number n counts
-    as lying at offset n."""
+    """A layer in memory; entry number n counts as lying at offset n."""
 
     def __init__(self) -> None:
         self._entries: list[Kept] = []
         self._numbers: dict[bytes, int] = {}
-        self.below: Layers | None = None
 
     @property
     def head(self) -> bytes:
@@ -42,25 +40,6 @@ class Overlay:
         number = len(self._entries)
         self._numbers[key] = number
         self._entries.append(Kept(entry_type, version, flags, compression, 0, number, bytes(value)))
-
-    def append_many(self, entries: Sequence[NewEntry]) -> None:
-        """Keeps entries: rows of (type, version, flags, compression, key, value)."""
-        for entry_type, version, flags, compression, key, value in entries:
-            self.append(
-                entry_type, key, value, version=version, flags=flags, compression=compression
-            )
-
-    def tombstone(self, key: bytes) -> None:
-        """Not for what is rebuilt: nothing is deleted."""
-        raise NotImplementedError
-
-    def now(self) -> int:
-        """The wall clock in milliseconds."""
-        return time.time_ns() // 1_000_000
-
-    def entry_time(self) -> int:
-        """The same: entries here have no time yet."""
-        return self.now()
 
     def find(self, key: bytes) -> tuple[int, int, int] | None:
         """As :meth:`View.find`."""
@@ -87,11 +66,9 @@ class Overlay:
         return self._entries[offset]
 
     def read(self, key: bytes) -> Entry | None:
-        """The entry of a key, here or below."""
+        """The entry of a key."""
         number = self._numbers.get(key)
-        if number is not None:
-            return self._entries[number]
-        return self.below.read(key) if self.below is not None else None
+        return None if number is None else self._entries[number]
 
     def read_as(self, key: bytes, entry_type: int) -> Entry:
         """The same; missing or of another type is a DamagedError."""
@@ -103,6 +80,47 @@ class Overlay:
         return entry
 
     def has_many(self, keys: Sequence[bytes]) -> list[bool]:
-        """Which of the keys are here or below."""
-        below = self.below.has_many(keys) if self.below is not None else [False] * len(keys)
-        return [key in self._numbers or there for key, there in zip(keys, below, strict=True)]
+        """Which of the keys are here."""
+        return [key in self._numbers for key in keys]
+
+
+class OverlayWriter(Layers):
+    """Reads layers of which one is the overlay, and writes to that; a `Writer` for directories."""
+
+    def __init__(self, overlay: Overlay, layers: Layers) -> None:
+        super().__init__(layers.views)
+        self._overlay = overlay
+
+    def append(
+        self,
+        entry_type: int,
+        key: bytes,
+        value: Buffer,
+        *,
+        version: int = 0,
+        flags: int = 0,
+        compression: int = 0,
+    ) -> None:
+        """Keeps an entry in the overlay."""
+        self._overlay.append(
+            entry_type, key, value, version=version, flags=flags, compression=compression
+        )
+
+    def append_many(self, entries: Sequence[NewEntry]) -> None:
+        """Keeps entries: rows of (type, version, flags, compression, key, value)."""
+        for entry_type, version, flags, compression, key, value in entries:
+            self.append(
+                entry_type, key, value, version=version, flags=flags, compression=compression
+            )
+
+    def tombstone(self, key: bytes) -> None:
+        """Not for what is rebuilt: nothing is deleted."""
+        raise NotImplementedError
+
+    def now(self) -> int:
+        """The wall clock in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def entry_time(self) -> int:
+        """The same: entries here have no time yet."""
+        return self.now()

@@ -14,7 +14,7 @@ from aeordb.backup.files import read_record
 from aeordb.backup.known import Known
 from aeordb.backup.layers import NODE_MAX, Layers
 from aeordb.backup.nodes import NodeWalk
-from aeordb.backup.overlay import Overlay
+from aeordb.backup.overlay import Overlay, OverlayWriter
 from aeordb.backup.source import Source
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
@@ -207,17 +207,18 @@ class Salvage:
     def _write(self, root: bytes, listings: dict[TreePath, _Names]) -> bytes:
         """New nodes for the rebuilt folders, and for those above them; the new root."""
         edits: dict[TreePath, _Names] = {}
+        writer = OverlayWriter(self.overlay, self.layers)
         while True:
             path = max({*listings, *edits}, key=_depth)
             changed = edits.pop(path, {})
             if path in listings:
                 names = listings.pop(path) | changed
                 self.rebuilt[path] = len(names)
-                key, size = edit_directory(self.overlay, None, dict(sorted(names.items())))
+                key, size = edit_directory(writer, None, dict(sorted(names.items())))
             else:
                 folder = find(self.layers, root, path)
                 assert folder is not None
-                key, size = edit_directory(self.overlay, folder.hash, changed)
+                key, size = edit_directory(writer, folder.hash, changed)
             if path == ROOT:
                 return key
             above, name = split(path)
