@@ -56,18 +56,14 @@ def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
     if stage is None:
         stage = stage_for_records(_joined(index), log.state.header.stage + 1)
     edge = c.HEADERS_LENGTH + block_length(stage)
-    keep_from = _boundary(log, edge)
-    if keep_from is None:
-        # The whole log is in the way, or ends too close behind the edge for a void entry.
-        keep_from = max(log.append_at, edge + c.VOID_MIN_LENGTH)
-        in_the_way = log.append_at
-        log.voids.clip(in_the_way)
-        log.leave_room(edge, keep_from)
-    else:
-        in_the_way = keep_from
-        log.voids.clip(keep_from)
-        if keep_from > edge:
-            log.free_with_commit(edge, keep_from)
+    # Of a long transaction only what it appended first is in the way.
+    in_the_way = _boundary(log, edge) or log.append_at
+    log.voids.clip(in_the_way)
+    if in_the_way > log.state.log_end:
+        # So is the live hot tail, or the log ends too close behind the edge for a void entry.
+        log.leave_room(edge, max(in_the_way, edge + c.VOID_MIN_LENGTH))
+    elif in_the_way > edge:
+        log.free_with_commit(edge, in_the_way)
     for rows in _live_entries(log, table, in_the_way):
         _copy(log, rows, table)
     whole, batch = _in_page_order(_joined(make_index(log.files, log.state, table)), stage)
@@ -91,10 +87,9 @@ def _joined(index: Index) -> bytes:
 def _boundary(log: Log, edge: int) -> int | None:
     """Where the first entry begins that can stay: at `edge`, or with a void entry's room between.
 
-    None if there is no such place before the live hot tail.
+    None if there is no such place.
     """
-    state = log.state
-    for offset, *_ in _scan(log, state.header.log_start, state.log_end):
+    for offset, *_ in _log_rows(log, log.append_at):
         if offset == edge or offset >= edge + c.VOID_MIN_LENGTH:
             return offset
     return None
