@@ -79,7 +79,8 @@ class View:
         return self._walk(path, hidden=hidden, hashes=hashes, recursive=True)
 
     def glob(self, pattern: str, *, hidden: bool = False) -> Iterator[Stat]:
-        """Paths that match: `*`, `?` and `[...]` within one name, `**` for any folders between."""
+        """Paths that match: `*`, `?` and `[...]` within one name, `**` for any folders between, at
+        the end for all that lies below."""
         wanted = [part for part in pattern.split("/") if part]
         start: Names = []
         for part in wanted[:-1]:
@@ -166,6 +167,8 @@ def _matches(parts: Names, wanted: Names) -> bool:
     """Whether a path's names match a pattern's, where `**` stands for any number of folders."""
     if not wanted:
         return not parts
+    if wanted == ["**"]:
+        return bool(parts)
     if wanted[0] == "**":
         return _matches(parts, wanted[1:]) or (bool(parts) and _matches(parts[1:], wanted))
     if not parts or not fnmatch.fnmatchcase(parts[0], wanted[0]):

@@ -15,10 +15,11 @@ from tests.kit.rules import assert_file
 def test_all_or_nothing(db: aeordb.Database) -> None:
     db.put("/a", b"old")
     before = db.head
-    with pytest.raises(RuntimeError), db.transaction() as tx:
-        tx.put("/a", b"new")
-        tx.put("/b", b"new")
-        assert tx.stat("/b").size == 3
+    tx = db.transaction()
+    tx.put("/a", b"new")
+    tx.put("/b", b"new")
+    assert tx.stat("/b").size == 3
+    with pytest.raises(RuntimeError), tx:
         raise RuntimeError
     assert (db.head, dict(db)) == (before, {"/a": b"old"})
     with db.transaction() as tx:
