@@ -22,7 +22,7 @@ from aeordb.storage.view import View
 from aeordb.storage.writer import WriteView
 from aeordb.tree.reading import load_address
 
-_BATCH_BYTES: Final = 4 << 20
+_BATCH_BYTES: Final = 1 << 20
 _BATCH_CHUNKS: Final = 1_024
 _WINDOW_KEYS: Final = 8_192
 # Less is not worth threads.
