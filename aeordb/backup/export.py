@@ -27,7 +27,8 @@ _PLACES_PER_FOLDER = 1000
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was exported: each distinct file, chunk and folder (with the root) counted once.
+    """What was exported: each distinct file, chunk and folder (with the root) counted once, no
+    symlinks.
 
     `bytes` is the output's length, `snapshots` how many went along (privileged).
     """
@@ -117,7 +118,7 @@ class _Export:
         size = self.sink.finish(c.BACKUP_EXPORT, target, target)
         return ExportReport(
             version=target,
-            files=plan.counts[c.KV_FILE] + plan.counts[c.KV_SYMLINK],
+            files=plan.counts[c.KV_FILE],
             chunks=plan.counts[c.KV_CHUNK],
             directories=len(folders) + self.more.new_folders + (self.root == c.ZERO_HASH),
             bytes=size,
