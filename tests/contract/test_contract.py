@@ -241,7 +241,7 @@ def test_a_database_does_what_a_dict_would(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("AEORDB_EXAMPLES", "40")),
+            max_examples=int(os.environ.get("AEORDB_EXAMPLES", "25")),
             # Shrinking such long runs takes minutes; the steps that failed say enough.
             phases=(Phase.reuse, Phase.generate),
             stateful_step_count=25,

@@ -244,7 +244,7 @@ def test_growth_through_the_stages_with_point_reads_going_on(tmp_path: Path) -> 
     with aeordb.open(path, "x") as db, aeordb.open(path, "r") as reader:
         old = reader.at("HEAD")
         written = 0
-        for count in (300, 900, 4000, 14_000):
+        for count in (300, 900, 4000, 20_000):
             with db.transaction() as tx:
                 for i in range(written, written + count):
                     tx.put(f"/{i // 1000}/{i}", b"%d" % i)
