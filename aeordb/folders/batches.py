@@ -13,8 +13,8 @@ from aeordb.folders.source import read_whole
 from aeordb.format import constants as c
 from aeordb.format.nodes import Child
 from aeordb.tree.content_types import guess
-from aeordb.tree.ingest import NewFile, Prepared, prepare
 from aeordb.tree.paths import TreePath
+from aeordb.tree.small_files import NewFile, Prepared, prepare
 
 _FILES: Final = 256
 _LENGTH: Final = 4 << 20

@@ -25,13 +25,7 @@ from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.protocols import Writer
 from aeordb.tree.blocks import BLOCK_LENGTH, SourceError
 from aeordb.tree.edit import TreeEdit, kind_name
-from aeordb.tree.ingest import (
-    Prepared,
-    append_prepared,
-    append_record,
-    default_jobs,
-    store_content,
-)
+from aeordb.tree.ingest import append_record, default_jobs, store_content
 from aeordb.tree.paths import (
     ROOT,
     TreePath,
@@ -41,6 +35,7 @@ from aeordb.tree.paths import (
     join,
     parse_path,
 )
+from aeordb.tree.small_files import Prepared, append_prepared
 
 
 @dataclass(slots=True)
@@ -81,37 +76,38 @@ def put_tree(
     Args:
         delete: what a folder of the tree has and its source lacks goes, save names that begin with
             `.aeordb-`.
+        checksum: reads every file, and stores those whose bytes or times differ.
         jobs: threads; None is one for each processor.
         own_files: the database and its lock, never put into itself.
 
     Raises NotFoundError and UsageError for a source that is no folder, ExistsError and PathError
     for the destination.
     """
-    return _Put(writer, edit, delete, checksum, progress, jobs or default_jobs(), own_files).run(
-        path_bytes(source), parse_path(dest)
-    )
+    options = _Options(delete, checksum, jobs or default_jobs(), frozenset(_identities(own_files)))
+    return _Put(writer, edit, options, progress).run(path_bytes(source), parse_path(dest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """`own`: device and inode of each file that is not to be put."""
+
+    delete: bool
+    checksum: bool
+    jobs: int
+    own: frozenset[tuple[int, int]]
 
 
 class _Put:
     def __init__(
-        self,
-        writer: Writer,
-        edit: TreeEdit,
-        delete: bool,
-        checksum: bool,
-        progress: Progress,
-        jobs: int,
-        own_files: Iterable[str | os.PathLike[str]],
+        self, writer: Writer, edit: TreeEdit, options: _Options, progress: Progress
     ) -> None:
         self._writer = writer
         self._edit = edit
-        self._delete = delete
-        self._checksum = checksum
+        self._options = options
         self._progress = progress
-        self._jobs = jobs
-        self._own = set(_identities(own_files))
-        self._pool = ThreadPoolExecutor(jobs, "aeordb-put")
-        self._batches = Batches(self._pool, jobs + 1, writer.now, self._put_ready, self._seal)
+        self._pool = ThreadPoolExecutor(options.jobs, "aeordb-put")
+        room = options.jobs + 1
+        self._batches = Batches(self._pool, room, writer.now, self._put_ready, self._seal)
         self._skipped: list[Skipped] = []
         self._files = self._unchanged = self._folders = self._symlinks = 0
         self._deleted = self._bytes = 0
@@ -181,26 +177,20 @@ class _Put:
         except PathError as error:
             self._skip(source, error.reason)
             return None
+        item = Item(folder, path, source, folder.known.get(name))
         mode = found.status.st_mode
-        old = folder.known.get(name)
         if stat.S_ISREG(mode):
-            self._file(folder, path, source, found.status, old)
+            self._file(item, found.status)
         elif stat.S_ISDIR(mode):
-            return self._inner(folder, path, source, found.status, old)
+            return self._inner(item, found.status)
         elif stat.S_ISLNK(mode):
-            self._symlink(folder, path, source, found.status, old)
+            self._symlink(item, found.status)
         else:
             self._skip(source, f"it is {_special(mode)}", loss=False)
         return None
 
-    def _inner(
-        self,
-        folder: _Folder,
-        path: TreePath,
-        source: bytes,
-        status: os.stat_result,
-        old: Child | None,
-    ) -> _Folder | None:
+    def _inner(self, item: Item[_Folder], status: os.stat_result) -> _Folder | None:
+        folder, path, source, old = item
         try:
             entries = list_folder(source)
         except OSError as error:
@@ -229,7 +219,7 @@ class _Put:
         return _Folder(path, source, updated, known, iter(entries), parent, changed=is_new)
 
     def _leave(self, folder: _Folder) -> None:
-        if self._delete:
+        if self._options.delete:
             for name in folder.known.keys() - folder.names:
                 if not is_hidden(name):
                     path = join(folder.path, name)
@@ -249,33 +239,25 @@ class _Put:
 
     # -- what is put ----------------------------------------------------------------------
 
-    def _file(
-        self,
-        folder: _Folder,
-        path: TreePath,
-        source: bytes,
-        status: os.stat_result,
-        old: Child | None,
-    ) -> None:
-        if (status.st_dev, status.st_ino) in self._own:
-            self._skip(source, "it is the database itself", loss=False)
+    def _file(self, item: Item[_Folder], status: os.stat_result) -> None:
+        old, size = item.old, status.st_size
+        if (status.st_dev, status.st_ino) in self._options.own:
+            self._skip(item.source, "it is the database itself", loss=False)
             return
-        size = status.st_size
         if old is not None and old.kind == c.KIND_FILE:
             same = old.size == size and old.updated == milliseconds(status)
-            if same and not self._checksum:
+            if same and not self._options.checksum:
                 self._unchanged += 1
                 return
-        elif not self._make_room(folder, path, source, old):
+        elif not self._make_room(item):
             return
         if size >= BLOCK_LENGTH:
-            self._large_file(folder, path, source, old)
-            return
-        self._batches.add(Item(folder, path, source, old), size)
+            self._large_file(item)
+        else:
+            self._batches.add(item, size)
 
-    def _large_file(
-        self, folder: _Folder, path: TreePath, source: bytes, old: Child | None
-    ) -> None:
+    def _large_file(self, item: Item[_Folder]) -> None:
+        folder, path, source, old = item
         try:
             fd, status = open_regular(source)
         except OSError as error:
@@ -290,29 +272,23 @@ class _Put:
                     file,
                     created=kept_creation(old, updated),
                     updated=updated,
-                    jobs=self._jobs,
+                    jobs=self._options.jobs,
                     pool=self._pool,
                     advance=self._progress.advance,
                 )
             except SourceError as error:
                 self._skip(source, reason_of(error))
                 return
+        self._progress.advance(0, 1)
         if _is_same(old, stored.child):
             self._unchanged += 1
             return
         append_record(self._writer, stored)
         self._edit.put_child(path, stored.child, stored.record)
-        self._progress.advance(0, 1)
         self._count(folder, stored.child)
 
-    def _symlink(
-        self,
-        folder: _Folder,
-        path: TreePath,
-        source: bytes,
-        status: os.stat_result,
-        old: Child | None,
-    ) -> None:
+    def _symlink(self, item: Item[_Folder], status: os.stat_result) -> None:
+        folder, path, source, old = item
         try:
             target = read_link(source).decode()
         except OSError as error:
@@ -325,7 +301,7 @@ class _Put:
             if old.hash == symlink_identity_key(path, target):
                 self._unchanged += 1
                 return
-        elif not self._make_room(folder, path, source, old):
+        elif not self._make_room(item):
             return
         updated = milliseconds(status)
         try:
@@ -336,27 +312,27 @@ class _Put:
         self._symlinks += 1
         folder.changed = True
 
-    def _make_room(self, folder: _Folder, path: TreePath, source: bytes, old: Child | None) -> bool:
-        """Whether a file or symlink may take the place of what stands at `path`."""
-        if old is None or old.kind != c.KIND_DIRECTORY:
+    def _make_room(self, item: Item[_Folder]) -> bool:
+        """Whether a file or symlink may take the place of what the tree has there."""
+        if item.old is None or item.old.kind != c.KIND_DIRECTORY:
             return True
-        if not self._delete:
-            self._skip(source, "a folder stands in its place (--delete replaces it)")
+        if not self._options.delete:
+            self._skip(item.source, "a folder stands in its place (--delete replaces it)")
             return False
-        self._deleted += self._edit.delete(path, recursive=True)
-        folder.changed = True
+        self._deleted += self._edit.delete(item.path, recursive=True)
+        item.folder.changed = True
         return True
 
     def _put_ready(self, ready: Ready[_Folder]) -> None:
         items, prepared, skipped = ready
         self._skipped += skipped
-        if self._checksum:
+        if self._options.checksum:
             items, prepared = self._without_same(items, prepared)
         append_prepared(self._writer, prepared)
         put_child = self._edit.put_child
-        for item, stored in zip(items, prepared.stored, strict=True):
-            put_child(item.path, stored.child)
-            self._count(item.folder, stored.child)
+        for item, child in zip(items, prepared.children, strict=True):
+            put_child(item.path, child)
+            self._count(item.folder, child)
         self._progress.advance(prepared.size, len(items))
 
     def _without_same(
@@ -364,12 +340,13 @@ class _Put:
     ) -> tuple[list[Item[_Folder]], Prepared]:
         """Leaves out what was read for nothing: the tree has it with the same bytes and times."""
         changed = [
-            not _is_same(item.old, stored.child)
-            for item, stored in zip(items, prepared.stored, strict=True)
+            not _is_same(item.old, child)
+            for item, child in zip(items, prepared.children, strict=True)
         ]
         self._unchanged += changed.count(False)
         return list(compress(items, changed)), prepared._replace(
-            stored=list(compress(prepared.stored, changed)),
+            children=list(compress(prepared.children, changed)),
+            records=list(compress(prepared.records, changed)),
             path_keys=list(compress(prepared.path_keys, changed)),
         )
 

@@ -21,9 +21,9 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PutReport:
-    """A folder put in. `files` were read and stored, `unchanged` ones stayed as they were.
+    """A folder put in. `files` were read and stored; `unchanged` files and symlinks are as before.
 
-    `folders` and `symlinks` are new or changed ones, `deleted` counts paths; `bytes` is the length
+    `folders` are new ones, `symlinks` new or changed, `deleted` counts paths; `bytes` is the length
     of the stored files' content.
     """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
 from contextlib import suppress
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 # The system takes 4,095 bytes; this leaves room for one more name.
@@ -30,15 +30,28 @@ class Content(NamedTuple):
 
 def list_folder(path: bytes) -> list[Found]:
     """A folder's entries by name; a name that is gone when it is looked at is left out."""
+    found: list[Found] = []
     if len(path) < _PATH_LIMIT:
         with os.scandir(path) as entries:
-            return _found(entries)
-    fd = open_at(path, _OPEN_FOLDER)
-    try:
-        with os.scandir(fd) as names:
-            return _found(names)
-    finally:
-        os.close(fd)
+            for entry in entries:
+                try:
+                    found.append(Found(entry.name, entry.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+    else:
+        fd = open_at(path, _OPEN_FOLDER)
+        try:
+            with os.scandir(fd) as names:
+                for name in names:
+                    try:
+                        status = name.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    found.append(Found(os.fsencode(name.name), status))
+        finally:
+            os.close(fd)
+    found.sort(key=itemgetter(0))
+    return found
 
 
 def count_files(path: str | os.PathLike[str]) -> int:
@@ -53,18 +66,6 @@ def count_files(path: str | os.PathLike[str]) -> int:
                 else:
                     count += 1
     return count
-
-
-def _found(entries: Iterable[os.DirEntry[bytes]] | Iterable[os.DirEntry[str]]) -> list[Found]:
-    found = []
-    for entry in entries:
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        found.append(Found(os.fsencode(entry.name), status))
-    found.sort()
-    return found
 
 
 def read_link(path: bytes) -> bytes:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from typing import BinaryIO, Final
 
+from blake3 import blake3
+
 from aeordb.errors import UsageError
 from aeordb.format import constants as c
-from aeordb.tree.chunking import Chunk, pack_block
+from aeordb.tree.chunking import Chunk, cut, pack_block
 
 _BLOCK_CHUNKS: Final = 8
 BLOCK_LENGTH: Final = _BLOCK_CHUNKS * c.CHUNK_LENGTH
@@ -32,20 +34,29 @@ class SourceError(OSError):
 
 
 def read_blocks(
-    source: Source, compress: bool, jobs: int, pool: Executor | None
+    source: Source, compress: bool, jobs: int, pool: Executor | None, hasher: blake3
 ) -> Iterator[Block]:
-    """The source's pieces and their chunks, a block at a time, in order."""
+    """The source's pieces and their chunks, a block at a time, in order.
+
+    `hasher` is fed with all pieces; it is done when the last block has been taken and the next is
+    asked for. Raises SourceError.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
+        if len(source) <= BLOCK_LENGTH:
+            pieces = cut(bytes(source))
+            _update(hasher, pieces)
+            yield _pack(pieces, compress)
+            return
         source = io.BytesIO(source)
     place = _regular_file(source)
     if place is None:
-        yield from _from_stream(source, compress, jobs, pool)
+        yield from _from_stream(source, compress, _Pipeline(jobs, pool, hasher))
     else:
-        yield from _from_file(*place, compress, jobs, pool)
+        yield from _from_file(*place, compress, _Pipeline(jobs, pool, hasher))
 
 
 def _from_file(
-    fd: int, offset: int, length: int, compress: bool, jobs: int, pool: Executor | None
+    fd: int, offset: int, length: int, compress: bool, pipeline: _Pipeline
 ) -> Iterator[Block]:
     """Blocks that the pool reads itself, each at its place.
 
@@ -53,13 +64,13 @@ def _from_file(
     holds behind that by then: it may grow or shrink while it is read.
     """
     end = offset + length
-    if length < BLOCK_LENGTH:
-        block = _read_and_pack(fd, offset, compress)
-        yield block
-        if not _is_full(block[0]):
-            return
-        offset += BLOCK_LENGTH
-    with _Pipeline(jobs, pool) as pipeline:
+    with pipeline:
+        if length < BLOCK_LENGTH:
+            block = pipeline.alone(_read_and_pack(fd, offset, compress))
+            yield block
+            if not _is_full(block[0]):
+                return
+            offset += BLOCK_LENGTH
         while True:
             # Past the stated end only one block at a time is tried.
             while pipeline.has_room() and (offset < end or pipeline.is_empty()):
@@ -72,14 +83,14 @@ def _from_file(
 
 
 def _from_stream(
-    source: BinaryIO | io.RawIOBase, compress: bool, jobs: int, pool: Executor | None
+    source: BinaryIO | io.RawIOBase, compress: bool, pipeline: _Pipeline
 ) -> Iterator[Block]:
     """Blocks that this thread reads and the pool packs."""
     pieces = _read_pieces(source)
-    if not _is_full(pieces):
-        yield pieces, pack_block(pieces, compress)
-        return
-    with _Pipeline(jobs, pool) as pipeline:
+    with pipeline:
+        if not _is_full(pieces):
+            yield pipeline.alone(_pack(pieces, compress))
+            return
         while pieces or not pipeline.is_empty():
             while pieces and pipeline.has_room():
                 pipeline.submit(_pack, pieces, compress)
@@ -88,13 +99,21 @@ def _from_stream(
 
 
 class _Pipeline:
-    """Blocks on their way through a pool: a bounded number at once, taken out in order."""
+    """Blocks on their way through a pool: a bounded number at once, taken out in order.
 
-    def __init__(self, jobs: int, pool: Executor | None) -> None:
-        self._own = ThreadPoolExecutor(jobs, "aeordb-ingest") if pool is None else None
-        self._pool = pool or self._own
+    Those taken out are hashed in their order too, by a thread of its own: the caller is busy
+    enough with writing them.
+    """
+
+    def __init__(self, jobs: int, pool: Executor | None, hasher: blake3) -> None:
+        self._jobs = jobs
+        self._pool = pool
+        self._owns_pool = pool is None
+        self._hasher = hasher
+        self._hash_thread: ThreadPoolExecutor | None = None
         self._room = jobs + 2
         self._pending: deque[Future[Block]] = deque()
+        self._hashing: deque[Future[None]] = deque()
 
     def __enter__(self) -> _Pipeline:
         return self
@@ -104,8 +123,15 @@ class _Pipeline:
         for future in self._pending:
             future.cancel()
         wait(self._pending)
-        if self._own is not None:
-            self._own.shutdown()
+        if self._hash_thread is not None:
+            self._hash_thread.shutdown()
+        if self._owns_pool and self._pool is not None:
+            self._pool.shutdown()
+
+    def alone(self, block: Block) -> Block:
+        """Hashes a block that no thread was needed for."""
+        _update(self._hasher, block[0])
+        return block
 
     def has_room(self) -> bool:
         return len(self._pending) < self._room
@@ -114,11 +140,23 @@ class _Pipeline:
         return not self._pending
 
     def submit(self, work: Callable[..., Block], *args: object) -> None:
-        assert self._pool is not None
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._jobs, "aeordb-ingest")
         self._pending.append(self._pool.submit(work, *args))
 
     def next(self) -> Block:
-        return self._pending.popleft().result()
+        block = self._pending.popleft().result()
+        if self._hash_thread is None:
+            self._hash_thread = ThreadPoolExecutor(1, "aeordb-hash")
+        self._hashing.append(self._hash_thread.submit(_update, self._hasher, block[0]))
+        while len(self._hashing) > self._room:
+            self._hashing.popleft().result()
+        return block
+
+
+def _update(hasher: blake3, pieces: Sequence[bytes]) -> None:
+    for piece in pieces:
+        hasher.update(piece)
 
 
 def _is_full(pieces: Sequence[bytes]) -> bool:

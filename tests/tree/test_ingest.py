@@ -13,10 +13,10 @@ from blake3 import blake3
 from aeordb.errors import UsageError
 from aeordb.format import constants as c
 from aeordb.format.records import FileRecord
-from aeordb.tree import ingest
 from aeordb.tree.blocks import BLOCK_LENGTH
 from aeordb.tree.content_types import UNKNOWN, guess, is_compressed
-from aeordb.tree.ingest import NewFile, Stored, store_file, store_small_files
+from aeordb.tree.ingest import Stored, store_file
+from aeordb.tree.small_files import NewFile, append_prepared, prepare
 from tests.kit.folders import CHUNK_EDGES, CHUNK_SIZE, half, noise, prose
 from tests.tree.fake import FakeWriter
 
@@ -199,11 +199,15 @@ def test_small_files_are_stored_as_single_ones_are() -> None:
     }
     many, single = FakeWriter(), FakeWriter()
     files = [NewFile(path, guess(path), 5, 6, data) for path, data in datas.items()]
-    stored = store_small_files(many, files)
-    for one, (path, data) in zip(stored, datas.items(), strict=True):
-        check(many, one, path, data)
-        assert one.record == store_file(single, path, data, created=5, updated=6).record
-        assert many.live[blake3(f"file:{path}".encode()).digest()].value == one.record
+    prepared = prepare(files, many.now())
+    append_prepared(many, prepared)
+    assert prepared.size == sum(map(len, datas.values()))
+    for (path, data), child, record in zip(
+        datas.items(), prepared.children, prepared.records, strict=True
+    ):
+        check(many, Stored(child, record), path, data)
+        assert record == store_file(single, path, data, created=5, updated=6).record
+        assert many.live[blake3(f"file:{path}".encode()).digest()].value == record
     assert many.live.keys() >= single.live.keys()
     for key, entry in single.live.items():
         assert (entry.value, entry.compression) == (
@@ -211,7 +215,7 @@ def test_small_files_are_stored_as_single_ones_are() -> None:
             many.live[key].compression,
         )
     assert len(many.appended(c.ENTRY_CHUNK)) == 6
-    assert ingest.store_small_files(many, []) == []
+    append_prepared(many, prepare([], 1))
 
 
 def test_content_types_come_from_the_extension_alone() -> None:
