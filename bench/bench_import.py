@@ -10,7 +10,6 @@ imports, the map left out.
 """
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,7 +149,9 @@ def large(
     if make is half:
         works.append(decompress(source))
     our_time, second_time, copy_time, *others = in_turns(rounds, *works)
-    print(f"large files, {name}, {length / 1e6:.0f} MB, {export.stat().st_size / 1e6:.0f} MB stored")
+    print(
+        f"large files, {name}, {length / 1e6:.0f} MB, {export.stat().st_size / 1e6:.0f} MB stored"
+    )
     if others:
         target("import / cp + sync + unzstd + 2 hashes", our_time, copy_time + others[0], 1.5)
     else:

@@ -20,8 +20,11 @@ from aeordb.native.faults import EntryFault, NativeFault
 from aeordb.native.hashing import Hasher, blake3_slices
 from aeordb.storage.view import View
 
+CHUNK_MAX: Final = 64 << 20
+"""A server that cuts files into longer chunks than this is not known; memory is bounded by it."""
+
 _FRAME: Final = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
-# Larger ones, and those that state no size, are hashed piece by piece and never held whole.
+# Larger ones, and those that state no size, are hashed piece by piece.
 _AT_ONCE: Final = 1 << 20
 # zstd makes at most 128 KiB of four bytes: so much of a frame fills no more than 16 MiB.
 _PIECE: Final = 512
@@ -66,6 +69,9 @@ def load(view: View, items: Sequence[Item]) -> Batch:
 
     Raises DamagedError with the file's path.
     """
+    for item in items:
+        if item.length > CHUNK_MAX + _FRAME:
+            _refuse(item, f"a chunk's entry of {item.length} bytes")
     lengths = [item.length for item in items]
     starts: list[int] = []
     at = 0
@@ -178,12 +184,6 @@ def _pieces(frame: memoryview, limit: int) -> Iterable[bytes]:
         raise FormatError(f"a zstd frame of {stated} bytes, at most {limit} fit")
     if 0 <= stated <= _AT_ONCE:
         return (_local.zstd.decompress(frame, allow_extra_data=False),)
-    if stated < 0:
-        try:
-            room = min(limit, c.CHUNK_LENGTH)
-            return (_local.zstd.decompress(frame, max_output_size=room, allow_extra_data=False),)
-        except zstandard.ZstdError:
-            pass  # It is larger, or broken: the stream tells.
     return _stream(frame)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import zstandard
 
-from aeordb.backup.chunks import Batch, Item, load
+from aeordb.backup.chunks import CHUNK_MAX, Batch, Item, load
 from aeordb.backup.files import Record, refuse
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
@@ -183,7 +183,8 @@ class ChunkCopy:
                 if mask[i] and records[RECORD * i + 33] & c.KV_TYPE_MASK == c.KV_CHUNK:
                     file = wanted[key]
                     offset, length = _place(records, i)
-                    items.append(Item(key, offset, length, file.size, file.path, file.content))
+                    limit = min(file.size, CHUNK_MAX)
+                    items.append(Item(key, offset, length, limit, file.path, file.content))
             items.sort(key=lambda item: item.offset)
             batches += [(view, part) for part in _split(items)]
             keys = [key for i, key in enumerate(keys) if not mask[i]]
