@@ -31,6 +31,8 @@ class Target:
         """Opens the folder at `path`, making it and those above it; `path` may be a symlink."""
         os.makedirs(path, exist_ok=True)
         self.path = path
+        self._token = os.urandom(8).hex().encode()
+        self._made = 0
         # The top's descriptor, then one for each name; -1: closed to save descriptors.
         self._fds = [os.open(path, OPEN_FOLDER)]
         self._names: list[bytes] = []
@@ -82,12 +84,48 @@ class Target:
         """Writes a file and gives it its name when it is whole; returns its length in bytes.
 
         What has the name already is replaced, a symlink as itself; OSError where it is a folder.
+        `advance` is told of bytes written.
         """
-        return write_file_at(self._here(), name, content, updated, advance)
+        _refuse_path(name)
+        folder = self._here()
+        temporary = self._temporary()
+        fd = os.open(temporary, _NEW_FILE, 0o666, dir_fd=folder)
+        try:
+            length = 0
+            try:
+                for part in content:
+                    length += len(part)
+                    _write_all(fd, part)
+                    if advance is not None:
+                        advance(len(part))
+                if updated is not None:
+                    set_time(fd, updated)
+            finally:
+                os.close(fd)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(temporary, dir_fd=folder)
+            raise
+        return length
 
     def write_link(self, name: bytes, target: bytes, updated: int | None) -> None:
         """Makes a symlink, in place of a file or symlink of that name."""
-        write_link_at(self._here(), name, target, updated)
+        _refuse_path(name)
+        folder = self._here()
+        temporary = self._temporary()
+        os.symlink(target, temporary, dir_fd=folder)
+        try:
+            if updated is not None:
+                set_time(temporary, updated, folder)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(temporary, dir_fd=folder)
+            raise
+
+    def _temporary(self) -> bytes:
+        """A name that nothing has: until a file is whole."""
+        self._made += 1
+        return b".aeordb-%b-%d.part" % (self._token, self._made)
 
     def _here(self) -> int:
         """The descriptor of the folder we are in, opened again name by name where need be."""
@@ -99,50 +137,6 @@ class Target:
                 fd = inner
             self._fds[-1] = fd
         return self._fds[-1]
-
-
-def write_file_at(
-    folder: int,
-    name: bytes,
-    content: Iterable[bytes],
-    updated: int | None,
-    advance: Callable[[int], object] | None = None,
-) -> int:
-    """`Target.write_file` in the folder of a descriptor; `advance` is told of bytes written."""
-    _refuse_path(name)
-    temporary = _temporary()
-    fd = os.open(temporary, _NEW_FILE, 0o666, dir_fd=folder)
-    try:
-        try:
-            length = 0
-            for part in content:
-                length += len(part)
-                _write_all(fd, part)
-                if advance is not None:
-                    advance(len(part))
-            if updated is not None:
-                set_time(fd, updated)
-        finally:
-            os.close(fd)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        os.unlink(temporary, dir_fd=folder)
-        raise
-    return length
-
-
-def write_link_at(folder: int, name: bytes, target: bytes, updated: int | None) -> None:
-    """`Target.write_link` in the folder of a descriptor."""
-    _refuse_path(name)
-    temporary = _temporary()
-    os.symlink(target, temporary, dir_fd=folder)
-    try:
-        if updated is not None:
-            set_time(temporary, updated, folder)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        os.unlink(temporary, dir_fd=folder)
-        raise
 
 
 def set_time(place: int | bytes, updated: int, folder: int | None = None) -> None:
@@ -174,10 +168,6 @@ def _write_all(fd: int, part: bytes) -> None:
     written = os.write(fd, part)
     while written < len(part):
         written += os.write(fd, memoryview(part)[written:])
-
-
-def _temporary() -> bytes:
-    return b".aeordb-%b.part" % os.urandom(8).hex().encode()
 
 
 def _refuse_path(name: bytes) -> None:

@@ -30,6 +30,9 @@ _EXPANSION_MAX: Final = 32_768
 _STEP: Final = c.CHUNK_LENGTH
 _AHEAD_CHUNKS: Final = 4
 
+# Up to this length it costs less to put the prefix before the bytes than to hash in two parts.
+_COPIED: Final = 32_768
+
 _CHUNK_BASE: Final = blake3(CHUNK_PREFIX)
 _SYSTEM_BASE: Final = blake3(SYSTEM_CHUNK_PREFIX)
 
@@ -59,7 +62,9 @@ def read_record(reader: Reader, child: Child, path: str) -> FileRecord:
 
 
 def read_file(reader: Reader, record: FileRecord, *, jobs: int = 1) -> bytes:
-    """A file's whole content."""
+    """A file's whole content. Raises DamagedError."""
+    if record.chunk_count == 1:
+        return _only_chunk(reader, record)
     return b"".join(iter_chunks(reader, record, jobs=jobs))
 
 
@@ -73,6 +78,9 @@ def iter_chunks(
     """
     size = record.size
     last = record.chunk_count - 1
+    if last == 0:
+        yield _only_chunk(reader, record)
+        return
     hasher = None if record.content_hash is None else blake3()
     done = 0
     for index, raw in enumerate(load_ahead(reader, record, 0, jobs, pool)):
@@ -90,6 +98,16 @@ def iter_chunks(
         if size:
             wrong_size(record)
         check_content(record, hasher)
+
+
+def _only_chunk(reader: Reader, record: FileRecord) -> bytes:
+    """`iter_chunks` of a file with one chunk: most files are small."""
+    raw = load_address(reader, record.chunk_keys, record.size, record.path)
+    if len(raw) != record.size:
+        wrong_size(record)
+    if record.content_hash is not None:
+        check_content(record, blake3(raw))
+    return raw
 
 
 def load_ahead(
@@ -146,14 +164,20 @@ def load_address(reader: Reader, key: bytes, limit: int, path: str | None = None
             raise _damaged(entry, key, f"chunk: {error}", path) from None
     if len(raw) > limit:
         raise _damaged(entry, key, f"a chunk of {len(raw)} bytes in a file of {limit}", path)
-    hasher = _CHUNK_BASE.copy()
-    hasher.update(raw)
-    if hasher.digest() != key:
-        hasher = _SYSTEM_BASE.copy()
-        hasher.update(raw)
-        if hasher.digest() != key:
-            raise _damaged(entry, key, "the chunk's bytes have another address", path)
+    if (
+        _address(_CHUNK_BASE, CHUNK_PREFIX, raw) != key
+        and _address(_SYSTEM_BASE, SYSTEM_CHUNK_PREFIX, raw) != key
+    ):
+        raise _damaged(entry, key, "the chunk's bytes have another address", path)
     return raw
+
+
+def _address(base: blake3, prefix: bytes, raw: bytes) -> bytes:
+    if len(raw) < _COPIED:
+        return blake3(prefix + raw).digest()
+    hasher = base.copy()
+    hasher.update(raw)
+    return hasher.digest()
 
 
 def decompress(frame: bytes, limit: int) -> bytes:
