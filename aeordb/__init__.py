@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aeordb.backup.export import ExportReport
     from aeordb.backup.importer import ImportReport
     from aeordb.backup.patch import PatchReport
+    from aeordb.backup.record import LastBackup
+    from aeordb.backup.scheduled import BackupReport
     from aeordb.database.database import Database
     from aeordb.database.database import open_database as open  # noqa: A004
     from aeordb.database.info import info
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AeorDBError",
+    "BackupReport",
     "BaseMismatchError",
     "Change",
     "DamagedError",
@@ -51,6 +54,7 @@ __all__ = [
     "ImportReport",
     "IncompleteError",
     "Info",
+    "LastBackup",
     "LockedError",
     "LogItem",
     "NotADatabaseError",
@@ -86,6 +90,8 @@ _MODULES = {
     "ExportReport": "aeordb.backup.export",
     "ImportReport": "aeordb.backup.importer",
     "PatchReport": "aeordb.backup.patch",
+    "BackupReport": "aeordb.backup.scheduled",
+    "LastBackup": "aeordb.backup.record",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }
 

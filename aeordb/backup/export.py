@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from aeordb.backup.mark import damage, mark, with_walk
@@ -30,7 +31,8 @@ class ExportReport:
     """What was exported: each distinct file, chunk and folder (with the root) counted once, no
     symlinks.
 
-    `bytes` is the output's length, `snapshots` how many went along (privileged).
+    `bytes` is the output's length, `snapshots` how many went along (privileged). Of a dry run
+    `output` is None and `bytes` 0.
     """
 
     version: bytes
@@ -38,7 +40,7 @@ class ExportReport:
     chunks: int
     directories: int
     bytes: int
-    output: str
+    output: str | None
     snapshots: int = 0
 
 
@@ -49,6 +51,7 @@ def export(
     *,
     privileged: bool = False,
     uncompressed: bool = False,
+    dry_run: bool = False,
     jobs: int | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
@@ -56,7 +59,8 @@ def export(
 
     `view` is this export's own: its walk lock is used. `privileged`: with all snapshots and the
     system data, less what is never exported; the caller has checked the root key. `uncompressed`:
-    chunks are stored raw. The bytes do not depend on `jobs`, the number of threads.
+    chunks are stored raw. `dry_run`: counts, writes nothing, and looks at no chunk's content. The
+    bytes do not depend on `jobs`, the number of threads.
     Raises ExistsError (before anything is read), DamagedError with the path that is hit,
     NotDurableError; leaves nothing behind then.
     """
@@ -65,24 +69,24 @@ def export(
         root = EMPTY
     try:
         more = collect(view) if privileged else NOTHING
-        with new_file(path) as sink:
+        with nullcontext() if dry_run else new_file(path) as sink:
             task = _Export(root, more, sink, jobs or default_jobs(), uncompressed, progress)
             try:
                 report = with_walk(view, task.run)
             except NativeFault as fault:
                 raise damage(view, [root, *more.roots], fault) from None
-            return replace(report, output=path)
+            return report if dry_run else replace(report, output=path)
     finally:
         progress.finish()
 
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """One export; `run` can be done again from the start."""
+    """One export; `run` can be done again from the start. Without a sink it only counts."""
 
     root: bytes
     more: Privileged
-    sink: Sink
+    sink: Sink | None
     jobs: int
     uncompressed: bool
     progress: Progress
@@ -103,28 +107,29 @@ class _Export:
             paths.add(system)
         plan = Plan(index, carried, paths=paths, system=system)
         places = self._count_places(index, len(folders))
-        rows = [*self._empty_root(), *self.more.rows]
-        self.sink.begin(plan.entries + places + len(rows))
-        carry(
-            plan,
-            self.sink,
-            jobs=self.jobs,
-            uncompressed=self.uncompressed,
-            progress=self.progress,
-        )
-        append(self.sink, self._links(index))
-        append(self.sink, rows)
-        target = self.root if self.root != c.ZERO_HASH else EMPTY
-        size = self.sink.finish(c.BACKUP_EXPORT, target, target)
+        size = self._write(self.sink, index, plan, places) if self.sink is not None else 0
         return ExportReport(
-            version=target,
+            version=self._target,
             files=plan.counts[c.KV_FILE],
             chunks=plan.counts[c.KV_CHUNK],
             directories=len(folders) + self.more.new_folders + (self.root == c.ZERO_HASH),
             bytes=size,
-            output="",
+            output=None,
             snapshots=len(self.more.snapshots),
         )
+
+    @property
+    def _target(self) -> bytes:
+        return self.root if self.root != c.ZERO_HASH else EMPTY
+
+    def _write(self, sink: Sink, index: Index, plan: Plan, places: int) -> int:
+        """Writes the whole file; its length in bytes."""
+        rows = [*self._empty_root(), *self.more.rows]
+        sink.begin(plan.entries + places + len(rows))
+        carry(plan, sink, jobs=self.jobs, uncompressed=self.uncompressed, progress=self.progress)
+        append(sink, self._links(index))
+        append(sink, rows)
+        return sink.finish(c.BACKUP_EXPORT, self._target, self._target)
 
     def _mark_more(self, index: Index, version: Marks, folders: Marks) -> tuple[Marks, Marks]:
         """All that goes along, and of it what is system data alone."""

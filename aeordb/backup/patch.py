@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -37,7 +38,8 @@ _PATH_KEYS: Final = {
 class PatchReport:
     """What a patch holds: files (and symlinks) by what became of them; chunks and folders carried.
 
-    `bytes` is the output's length; without a difference `output` is None and no file was made.
+    `bytes` is the output's length; without a difference, and of a dry run, `output` is None and
+    no file was made.
     """
 
     from_: bytes
@@ -58,13 +60,15 @@ def export_patch(
     target: bytes,
     *,
     uncompressed: bool = False,
+    dry_run: bool = False,
     jobs: int | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> PatchReport:
     """Writes what leads from the version `base` to `target`, in either order, to a new file.
 
     `view` is this patch's own: its walk lock is used. Costs what differs; where entries older than
-    the base are carried, also a walk over what the base reaches.
+    the base are carried, also a walk over what the base reaches. `dry_run`: counts, writes nothing,
+    and looks at no chunk's content.
     Raises ExistsError (before anything is read), DamagedError with the path that is hit,
     NotDurableError; leaves nothing behind then.
     """
@@ -73,7 +77,7 @@ def export_patch(
         if base == target:
             return PatchReport(base, target)
         roots = _root(view, base), _root(view, target)
-        with new_file(path) as sink:
+        with nullcontext() if dry_run else new_file(path) as sink:
             task = _Patch(
                 view, *roots, sink, jobs or default_jobs(), uncompressed, progress, Counter()
             )
@@ -81,7 +85,7 @@ def export_patch(
                 report = with_walk(view, task.run)
             except NativeFault as fault:
                 raise damage(view, roots[::-1], fault) from None
-            return replace(report, output=path)
+            return report if dry_run else replace(report, output=path)
     finally:
         progress.finish()
 
@@ -93,12 +97,12 @@ def _root(view: View, root: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """One patch; `run` can be done again from the start."""
+    """One patch; `run` can be done again from the start. Without a sink it only counts."""
 
     view: View
     base: bytes
     target: bytes
-    sink: Sink
+    sink: Sink | None
     jobs: int
     uncompressed: bool
     progress: Progress
@@ -121,16 +125,7 @@ class _Patch:
             new.remove(known)
         new.add(changed.touched)
         plan = Plan(index, new, paths=new)
-        self.sink.begin(plan.entries + self.counts["links"] + self.counts["deletions"])
-        carry(
-            plan,
-            self.sink,
-            jobs=self.jobs,
-            uncompressed=self.uncompressed,
-            progress=self.progress,
-        )
-        append(self.sink, self._rows())
-        size = self.sink.finish(c.BACKUP_PATCH, self.base, self.target)
+        size = self._write(self.sink, plan) if self.sink is not None else 0
         changed.folders.keep(new)
         return PatchReport(
             from_=self.base,
@@ -142,6 +137,13 @@ class _Patch:
             directories=len(changed.folders),
             bytes=size,
         )
+
+    def _write(self, sink: Sink, plan: Plan) -> int:
+        """Writes the whole file; its length in bytes."""
+        sink.begin(plan.entries + self.counts["links"] + self.counts["deletions"])
+        carry(plan, sink, jobs=self.jobs, uncompressed=self.uncompressed, progress=self.progress)
+        append(sink, self._rows())
+        return sink.finish(c.BACKUP_PATCH, self.base, self.target)
 
     def _changes(self) -> Iterator[Change]:
         return diff(self.view, self.base, self.target, folders=True)

@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from types import FrameType
 
 import click
@@ -43,6 +44,10 @@ COMMANDS = (
     "snapshot",
     "fork",
     "diff",
+    "export",
+    "import",
+    "promote",
+    "backup",
     "info",
     "status",
     "emergency-reset",
@@ -63,7 +68,8 @@ class Program(click.Group):
         """Imports and returns one command; None: there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"aeordb.cli.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
+        module = importlib.import_module(f"aeordb.cli.{name}")
         command: click.Command = module.command
         return command
 
@@ -137,7 +143,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _fail(shell, AeorDBError(error.format_message()))
     except NotADatabaseError as error:
-        if not error.hint and error.path is not None and not os.path.lexists(error.path):
+        if not error.hint and error.path == shell.database and not os.path.lexists(error.path):
             error.hint = f"Make it with: aeordb init -D {shlex.quote(error.path)}"
         return _fail(shell, error)
     except AeorDBError as error:

@@ -29,7 +29,7 @@ EXITS = {
     11: "another process is writing to the database",
     12: "wrong or missing root key",
     13: "the patch is for another base",
-    14: "the database is damaged",
+    14: "damaged: a hash, address or structure does not hold",
     15: "what was to be made exists already",
     16: "not safely on disk: disk full, or a sync failed",
     17: "the last backup is too old",
@@ -227,4 +227,30 @@ def at_option(function: Function) -> Function:
         default="HEAD",
         show_default=True,
         help="HEAD, a snapshot, a fork, or a version's hash or its first 8 digits or more.",
+    )(function)
+
+
+def output_option(*, required: bool, help: str) -> Callable[[Function], Function]:  # noqa: A002
+    """The option `-o/--output FILE` of commands that write a backup."""
+    return click.option("-o", "--output", metavar="FILE", required=required, help=help)
+
+
+def root_key_option(help: str) -> Callable[[Function], Function]:  # noqa: A002
+    """The option `--root-key KEY`; all commands share its variable."""
+    return click.option(
+        "--root-key",
+        envvar="AEORDB_ROOT_KEY",
+        show_envvar=True,
+        metavar="KEY",
+        help=help,
+    )
+
+
+def jobs_option(function: Function) -> Function:
+    """The option `--jobs N`."""
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="How many threads to use.  [default: one for each processor]",
     )(function)

@@ -40,6 +40,7 @@ class Exports:
         *,
         root_key: str | None = None,
         uncompressed: bool = False,
+        dry_run: bool = False,
         jobs: int | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> ExportReport:
@@ -50,6 +51,7 @@ class Exports:
             root_key: this database's root key adds all snapshots and the system data, never a
                 credential or a signing key.
             uncompressed: stores every chunk raw, for AeorDB 0.9's import.
+            dry_run: counts, and writes nothing.
             jobs: threads; the file does not depend on it.
 
         Raises ExistsError, NotFoundError, DamagedError with the path that is hit, NotDurableError,
@@ -64,6 +66,7 @@ class Exports:
                 self.resolve(version),
                 privileged=root_key is not None,
                 uncompressed=uncompressed,
+                dry_run=dry_run,
                 jobs=jobs or self._jobs,
                 progress=progress,
             )
@@ -75,6 +78,7 @@ class Exports:
         target: str = "HEAD",
         *,
         uncompressed: bool = False,
+        dry_run: bool = False,
         jobs: int | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> PatchReport:
@@ -91,6 +95,7 @@ class Exports:
                 self.resolve(base),
                 self.resolve(target),
                 uncompressed=uncompressed,
+                dry_run=dry_run,
                 jobs=jobs or self._jobs,
                 progress=progress,
             )

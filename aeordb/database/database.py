@@ -15,6 +15,7 @@ from aeordb.database.info import info
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
+from aeordb.database.scheduled import Backups
 from aeordb.database.transaction import ENTRIES_PER_FILE, Source, Transaction
 from aeordb.errors import ExistsError, NotFoundError, PathError, UsageError
 from aeordb.folders.report import GetReport, PutReport
@@ -68,7 +69,7 @@ def open_database(
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
-class Database(Exports, Imports, MutableMapping[str, bytes]):
+class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
     """An open database; as a mapping, its live files by path.
 
     A handle opened for writing always reads the newest version; one opened with "r" stays at the
@@ -222,6 +223,7 @@ class Database(Exports, Imports, MutableMapping[str, bytes]):
         header = reader.state.header
         size = os.fstat(self._store.fd).st_size
         free = sum(length for _, length in reader.state.voids)
+        last = self.last_backup()
         return Status(
             path=self.path,
             head=reader.head,
@@ -232,6 +234,8 @@ class Database(Exports, Imports, MutableMapping[str, bytes]):
             size=size,
             live_bytes=max(0, reader.state.log_end - header.log_start - free),
             free_bytes=free,
+            last_backup=last.time if last is not None else None,
+            last_backup_file=last.output if last is not None else None,
         )
 
     # -- writing --------------------------------------------------------------------------

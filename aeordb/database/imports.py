@@ -93,16 +93,18 @@ class Imports:
             )
             return replace(report, warnings=(*notes, *report.warnings))
 
-    def promote(self, version: str) -> bytes:
-        """Makes a version the current one, once its whole tree is known to be there; the new HEAD.
+    def promote(self, version: str, *, dry_run: bool = False) -> bytes:
+        """Makes a version the current one, once its whole tree is known to be there; its root.
 
-        The automatic snapshot that kept it since its import goes. Raises NotFoundError,
-        DamagedError.
+        `dry_run`: looks whether it is there, and changes nothing. The automatic snapshot that kept
+        it since its import goes. Raises NotFoundError, DamagedError.
         """
         self._view = None
         with self._store.mutex:
             root = self.resolve(version)
             check_version(self._store, root)
+            if dry_run:
+                return root
             self._view = None
             with self.transaction() as tx:
                 tx.promote(root)

@@ -90,7 +90,8 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a database is. Bytes as lengths in the file; `last_backup` in milliseconds."""
+    """How a database is. Bytes as lengths in the file; `last_backup` the time of the last run of
+    `backup` in milliseconds, and the file that holds what it saved."""
 
     path: str
     head: bytes
@@ -102,3 +103,4 @@ class Status:
     live_bytes: int
     free_bytes: int
     last_backup: int | None = None
+    last_backup_file: str | None = None
