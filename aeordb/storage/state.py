@@ -225,15 +225,17 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
         table=result.table,
         void_records=b"",
         region=(result.end, 0),
-        last_time=max(header.updated_at, _believable(result.latest, result.entries)),
+        last_time=max(header.updated_at, _believable(result.latest, result.entries, header.updated_at)),
         rebuilt=True,
     )
 
 
-def _believable(latest: int, entries: int) -> int:
+def _believable(latest: int, entries: int, updated: int) -> int:
     """The highest entry time of a scan, 0 if no writer gave it: no hash covers entry times, and a
-    flipped bit must not carry all later ones into the far future."""
-    return latest if latest <= time.time_ns() // 1_000_000 + _DAY_MS + entries else 0
+    flipped bit must not carry all later ones into the far future. This machine's clock may be
+    behind that of the file's last writer, whose header has the time `updated`."""
+    now = max(time.time_ns() // 1_000_000, updated)
+    return latest if latest <= now + _DAY_MS + entries else 0
 
 
 def _state(live: LiveSlot, tail: HotTail, region: Extent) -> State:

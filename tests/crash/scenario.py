@@ -95,6 +95,18 @@ def put_many(files: dict[str, bytes]) -> Step:
     return Step(f"put {len(files)} files", do, note)
 
 
+def give_up(path: str, data: bytes) -> Step:
+    """A transaction that is rolled back once its entries are in the file."""
+
+    def do(database: aeordb.Database) -> None:
+        tx = database.transaction()
+        tx.put(path, data)
+        tx.writer.flush()
+        tx.rollback()
+
+    return Step(f"give up {path}", do)
+
+
 def delete(path: str) -> Step:
     return Step(
         f"delete {path}", lambda db: db.delete(path, recursive=True), lambda m: m.delete(path)

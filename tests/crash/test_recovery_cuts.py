@@ -56,7 +56,7 @@ def test_a_cut_during_the_first_act_after_a_cut(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.aeordb"
-    every = 1 if s.FULL else {"growth": 90, "past-the-edge": 170}.get(kind, 45)
+    every = 1 if s.FULL else {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
     if kind in ("growth", "past-the-edge"):
         model, steps = grow_setup(kind.replace("growth", "small"), path, monkeypatch)
     else:

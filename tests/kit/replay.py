@@ -236,7 +236,7 @@ class Disk:
             call = pending[i]
             yield file.kept(pending[:i] + pending[i + 1 :]), f"lost {call}"
             yield file.kept([call]), f"only {call}"
-        grown = [Call(TRUNCATE, length=call.end) for call in pending if call.end > 0]
+        grown = [Call(TRUNCATE, length=call.end) for call in pending if call.kind != PUNCH]
         if grown:
             largest = max(grown, key=lambda call: call.length)
             if largest.length > len(file.durable):
