@@ -100,9 +100,11 @@ def give_up(path: str, data: bytes) -> Step:
 
     def do(database: aeordb.Database) -> None:
         tx = database.transaction()
-        tx.put(path, data)
-        tx.writer.flush()
-        tx.rollback()
+        try:
+            tx.put(path, data)
+            tx.writer.flush()
+        finally:
+            tx.rollback()
 
     return Step(f"give up {path}", do)
 

@@ -24,6 +24,7 @@ SCENARIOS: dict[str, tuple[Step | None, Sequence[Step]]] = {
     "create": (None, [CREATE, s.put("/a.txt", b"1")]),
     "clean": (CLOSE, [s.put("/a.txt", b"1"), s.put("/a.txt", b"2"), CLOSE, s.put("/b", b"3")]),
     "unclean": (KILL, [s.put("/a.txt", b"1"), s.delete("/folder"), KILL, s.put("/b", b"3")]),
+    "given-up": (CLOSE, [s.give_up("/x", noise("x", 1500)), CLOSE, s.put("/b", b"3")]),
     "checkpoint": (CLOSE, [s.put("/x", noise("x", 2000)), s.snapshot("v2"), s.put("/y", b"y")]),
     "growth": (CLOSE, []),
 }
