@@ -54,6 +54,8 @@ class Log:
         self.files = files
         self.state = state
         self.frozen: tuple[Extent, ...] = ()
+        # The sequence with which a clean close was reopened, and the slot's bytes before that.
+        self.reopened: tuple[int, bytes] | None = None
         self.voids = VoidMap()
         self.append_at = state.region_end
         # Directory nodes that this writer placed last, by key: the next transaction needs them.

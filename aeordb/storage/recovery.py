@@ -70,13 +70,19 @@ def _reopen(log: Log) -> None:
     spare = state.header.spare
     assert spare is not None
     layout = Layout(spare.flags & ~c.SPARE_CLEAN, spare.batch_count)
+    slot = log.file.read((1 - state.slot) * c.SLOT_LENGTH, c.SLOT_LENGTH)
     log.flip(
         state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
     )
+    log.reopened = log.state.header.sequence, slot
 
 
 def close_cleanly(log: Log) -> None:
-    """Leaves no gap in the log and nothing behind the hot tail, and marks the close as clean."""
+    """Leaves no gap in the log and nothing behind the hot tail, and marks the close as clean.
+
+    Where nothing was committed since a clean close, the slot that took its mark back gets its old
+    bytes again: the other slot, which has the mark, counts then, and the file is what it was.
+    """
     state = log.state
     spare = state.header.spare
     if spare is None or state.flags & (c.SPARE_CLEAN | c.SPARE_CHECKPOINT):
@@ -84,6 +90,10 @@ def close_cleanly(log: Log) -> None:
     log.write_voids()
     log.file.truncate(state.region_end)
     log.file.sync()
+    if log.reopened is not None and log.reopened[0] == state.header.sequence:
+        log.file.write(state.slot * c.SLOT_LENGTH, log.reopened[1])
+        log.file.sync()
+        return
     layout = Layout(spare.flags | c.SPARE_CLEAN, spare.batch_count)
     log.flip(
         state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
