@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import zstandard
@@ -28,47 +29,31 @@ import aeordb
 start = time.perf_counter()
 with aeordb.open(sys.argv[1], "a") as db:
     report = db.import_(sys.argv[2], promote=True)
-seconds = time.perf_counter() - start
-with open("/proc/self/smaps_rollup") as lines:
-    private = sum(int(x.split()[1]) for x in lines if x.startswith(("Private", "Swap:")))
-peak = 0
-with open("/proc/self/status") as lines:
-    for line in lines:
-        if line.startswith("VmHWM"):
-            peak = int(line.split()[1])
-print(seconds, private, peak)
+print(time.perf_counter() - start)
 """
 
 
 def run_import(database: Path, export: Path, peak: list[int]) -> float:
     """Imports in a process of its own; seconds without its start."""
-    watch = _Watch()
     process = subprocess.Popen(
         [sys.executable, "-c", _IMPORT, str(database), str(export)], stdout=subprocess.PIPE
     )
-    peak.append(watch.follow(process))
-    assert process.stdout is not None and process.wait() == 0
-    return float(process.stdout.read().split()[0])
+    peak.append(_follow(process))
+    assert process.stdout is not None
+    assert process.wait() == 0
+    return float(process.stdout.read())
 
 
-class _Watch:
-    """The highest private memory of a process, in KiB: what it alone holds of no file."""
-
-    def follow(self, process: "subprocess.Popen[bytes]") -> int:
-        peak = 0
-        while process.poll() is None:
-            try:
-                with open(f"/proc/{process.pid}/status") as lines:
-                    for line in lines:
-                        if line.startswith("RssAnon"):
-                            peak = max(peak, int(line.split()[1]))
-            except OSError:
-                break
-            try:
-                process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                continue
-        return peak
+def _follow(process: "subprocess.Popen[bytes]") -> int:
+    """The highest private memory of a process, in KiB: what it alone holds and no file does."""
+    peak = 0
+    while process.poll() is None:
+        with suppress(OSError), open(f"/proc/{process.pid}/status") as lines:
+            rows = [line.split() for line in lines if line.startswith("RssAnon")]
+            peak = max([peak, *(int(row[1]) for row in rows)])
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    return peak
 
 
 def first(database: Path, export: Path, peak: list[int]) -> Callable[[], float]:

@@ -34,9 +34,7 @@ def forget_imported(writer: Writer, root: bytes) -> str | None:
     for count in range(DIGITS, len(digits) + 1):
         name = PREFIX + digits[:count]
         found = find_name(writer, SNAPSHOT, name)
-        if found is None:
-            return None
-        if found.root == root and _is_automatic(found):
+        if found is not None and found.root == root and _is_automatic(found):
             delete_name(writer, SNAPSHOT, name)
             return name
     return None

@@ -60,7 +60,10 @@ class Forgery:
         indexed: bool = True,
         **how: int,
     ) -> bytes:
-        """Appends an entry, its integrity hash right; its key. `how`: version, flags, compression."""
+        """Appends an entry, its integrity hash right; its key.
+
+        `how`: version, flags, compression.
+        """
         self.time += 1
         frame = encode_entry(entry_type, key, value, self.time if time is None else time, **how)
         if indexed:
@@ -206,12 +209,3 @@ def raw_child(kind: int, key: bytes, name: bytes, content_type: bytes = b"") -> 
     head = struct.pack("<B32sQqqH", kind, key, 0, TIME, TIME, len(name))
     tail = struct.pack("<QQ", TIME, 0)
     return head + name + struct.pack("<H", len(content_type)) + content_type + tail
-
-
-def fix_slot(data: bytearray, slot: int = 0) -> None:
-    """Makes a header slot's checksum right again."""
-    import zlib
-
-    start = slot * c.SLOT_LENGTH
-    end = start + c.SLOT_LENGTH - 4
-    data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "little")
