@@ -1,5 +1,8 @@
 """Backups that lie: each gets its error, and the database is as it was, byte for byte."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ from aeordb.format.nodes import Child, encode_child, encode_internal, encode_lea
 from aeordb.format.records import FileRecord
 from tests.kit.hostile import TIME, TYPE, Forgery, raw_child, sub
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 20
 Lie = Callable[[Forgery], bytes]
 LIES: dict[str, tuple[Lie, str]] = {}
@@ -591,3 +595,49 @@ def test_every_byte_of_small_backups_may_be_flipped(tmp_path: Path, target: Path
             if place % 2:
                 view = db.at(root.hex())
                 assert (view.read("/a"), view.read("/d/b")) == (b"abc", b"def")
+
+
+_BOUNDED = """
+import resource, sys
+import aeordb
+from aeordb.errors import DamagedError
+resource.setrlimit(resource.RLIMIT_DATA, (300 << 20, 300 << 20))
+with aeordb.open(sys.argv[1]) as db:
+    for backup in sys.argv[2:]:
+        try:
+            db.import_(backup, force=True)
+        except DamagedError:
+            continue
+        raise AssertionError(backup)
+"""
+
+
+def test_lies_fill_no_memory(tmp_path: Path, target: Path) -> None:
+    """Each in a process that gets 300 MiB for all of its data."""
+    backups = []
+    for name in (
+        "bomb_that_says_its_size",
+        "bomb_that_does_not",
+        "bomb_in_a_file_that_is_said_to_be_huge",
+        "chunk_count_of_4_billion",
+        "forty_levels_of_shared_folders",
+        "internal_nodes_shared",
+    ):
+        f = Forgery()
+        backups.append(f.write(tmp_path / f"{name}.aeordb", LIES[name][0](f)))
+    for entry_type in (c.ENTRY_CHUNK, c.ENTRY_FILE, c.ENTRY_DIRECTORY):
+        f = Forgery()
+        root = _honest(f)
+        which = f.kinds.index(c.KV_TYPE[entry_type])
+        f.lengths[which] = 1 << 30
+        path = f.write(tmp_path / f"long-{entry_type}.aeordb", root)
+        with open(path, "r+b") as file:
+            # All that is claimed is there, as a hole.
+            file.truncate(2 << 30)
+        backups.append(path)
+    subprocess.run(
+        [sys.executable, "-c", _BOUNDED, str(target), *map(str, backups)],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        timeout=120,
+    )
