@@ -28,7 +28,7 @@ PART = ".part"
 # What the pages of a stage leave over is allowed to be 512; keys are spread by a hash, so that the
 # number hardly strays from the one that is expected.
 _OVERFLOW_EXPECTED = 420
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 _ZEROS = bytes(1 << 20)
 
 
@@ -154,23 +154,34 @@ def new_file(path: str) -> Iterator[Sink]:
     """
     check_absent(path)
     part = path + PART
-    try:
+    with _disk_errors(path):
         os.makedirs(folder_of(path), exist_ok=True)
         remove(part)
         file = DataFile.open(part, create=True)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise NotDurableError(path=path, reason=f"create: {error.strerror}") from error
-        raise
     sink = Sink(file)
     try:
         yield sink
-        rename_new(part, path)
+        with _disk_errors(path):
+            rename_new(part, path)
     except BaseException:
         sink.release()
-        with suppress(OSError):
-            remove(part)
+        # Once renamed, its name may still not be durable: what is reported as failed must go.
+        for name in (part, path):
+            with suppress(OSError):
+                if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
+                    remove(name)
         raise
     finally:
         sink.release()
         file.close()
+
+
+@contextmanager
+def _disk_errors(path: str) -> Iterator[None]:
+    """Makes NotDurableErrors of what a disk says that takes no more."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise NotDurableError(path=path, reason=error.strerror) from error
+        raise
