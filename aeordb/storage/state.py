@@ -218,6 +218,7 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
     elif header.kv_offset > c.HEADERS_LENGTH:
         end = header.kv_offset
     result = rebuild_index(source, header.log_start, end)
+    latest = _believable(result.latest, result.entries, header.updated_at)
     return State(
         slot=live.index,
         header=header,
@@ -225,7 +226,7 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
         table=result.table,
         void_records=b"",
         region=(result.end, 0),
-        last_time=max(header.updated_at, _believable(result.latest, result.entries, header.updated_at)),
+        last_time=max(header.updated_at, latest),
         rebuilt=True,
     )
 
