@@ -34,9 +34,26 @@ static int fail(struct aeor_fault *fault, int code, uint8_t type, const uint8_t 
 uint64_t aeor_marks_count(const uint32_t *marks, uint64_t slots) {
     uint64_t count = 0;
     for (uint64_t i = 0; i < (slots + 31) / 32; i++) {
-        count += (uint64_t)__builtin_popcount(marks[i]);
+        if (marks[i]) count += (uint64_t)__builtin_popcount(marks[i]);
     }
     return count;
+}
+
+int aeor_marks_combine(uint32_t *marks, const uint32_t *other, uint64_t slots, int how) {
+    uint64_t words = (slots + 31) / 32;
+    switch (how) {
+    case AEOR_MARKS_ADD:
+        for (uint64_t i = 0; i < words; i++) marks[i] |= other[i];
+        return AEOR_OK;
+    case AEOR_MARKS_REMOVE:
+        for (uint64_t i = 0; i < words; i++) marks[i] &= ~other[i];
+        return AEOR_OK;
+    case AEOR_MARKS_KEEP:
+        for (uint64_t i = 0; i < words; i++) marks[i] &= other[i];
+        return AEOR_OK;
+    default:
+        return AEOR_ERR_ARGUMENT;
+    }
 }
 
 struct filling {

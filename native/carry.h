@@ -22,6 +22,11 @@ struct aeor_plan_sums {
     uint64_t path_count, path_bytes;
 };
 
+enum { AEOR_MARKS_ADD, AEOR_MARKS_REMOVE, AEOR_MARKS_KEEP };
+
+/* Sets the bits that `other` has set; or clears them; or clears all others. */
+int aeor_marks_combine(uint32_t *marks, const uint32_t *other, uint64_t slots, int how);
+
 /* How many bits are set. */
 uint64_t aeor_marks_count(const uint32_t *marks, uint64_t slots);
 

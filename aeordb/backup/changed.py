@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from aeordb.format import constants as c
 from aeordb.format.nodes import Child, Internal
 from aeordb.native.index import Index
+from aeordb.native.nodes import INTERNAL, node_kind
 from aeordb.native.walk import Marks, Walk
 from aeordb.storage.view import View
 from aeordb.tree import btree
@@ -120,7 +121,10 @@ def _different_nodes(view: View, old: bytes, new: bytes) -> tuple[set[bytes], se
 def _below(view: View, keys: Iterable[bytes]) -> set[bytes]:
     below: set[bytes] = set()
     for key in keys:
-        node = btree.read_node(view, key)
-        if isinstance(node, Internal):
+        entry = view.read_as(key, c.ENTRY_DIRECTORY)
+        # Leaves and listings have no nodes below them: taking these apart would cost the most.
+        if node_kind(entry.value) == INTERNAL:
+            node = btree.decode(key, entry)
+            assert isinstance(node, Internal)
             below.update(node.keys)
     return below

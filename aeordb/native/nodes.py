@@ -3,6 +3,7 @@
 Names and paths stay bytes here: whether they are UTF-8 and legal is for the layers above to say.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from ._native import ffi, lib
@@ -106,6 +107,18 @@ def children(value: bytes) -> list[ChildFields]:
             node_id,
         ) in zip(*plain, strict=True)
     ]
+
+
+def child_values(value: bytes) -> list[bytes]:
+    """The bytes of each child of a flat listing, in its order; NodeFault if it is malformed."""
+    count, bad_at = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+    _check(lib.aeor_node_children(value, len(value), ffi.NULL, 0, count, bad_at), bad_at)
+    number = count[0]
+    columns: Any = ffi.new("uint64_t[]", 11 * number)
+    _check(lib.aeor_node_children(value, len(value), columns, number, count, bad_at), bad_at)
+    # A child begins with its kind, a byte before its hash.
+    bounds = [at - 1 for at in _column(columns, 1, number)] + [len(value)]
+    return [value[start:end] for start, end in pairwise(bounds)]
 
 
 def internal(value: bytes) -> tuple[list[bytes], list[bytes]]:

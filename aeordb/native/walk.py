@@ -35,21 +35,20 @@ class Marks:
 
     def add(self, other: Marks) -> None:
         """Sets every bit that the other has set."""
-        self._set(self._number() | other._number())
+        self._combine(other, lib.AEOR_MARKS_ADD)
 
     def remove(self, other: Marks) -> None:
         """Clears every bit that the other has set."""
-        self._set(self._number() & ~other._number())
+        self._combine(other, lib.AEOR_MARKS_REMOVE)
 
     def keep(self, other: Marks) -> None:
         """Clears every bit that the other has not set."""
-        self._set(self._number() & other._number())
+        self._combine(other, lib.AEOR_MARKS_KEEP)
 
-    def _number(self) -> int:
-        return int.from_bytes(self._bits, "little")
-
-    def _set(self, number: int) -> None:
-        self._bits[:] = number.to_bytes(len(self._bits), "little")
+    def _combine(self, other: Marks, how: int) -> None:
+        if other.slots != self.slots:
+            raise ValueError("marks of another index")
+        lib.aeor_marks_combine(self.pointer, other.pointer, self.slots, how)
 
 
 class Walk:

@@ -9,7 +9,10 @@ from typing import Final, Literal
 
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
-from aeordb.format.nodes import Child, Internal, Leaf, Listing
+from aeordb.format.errors import FormatError
+from aeordb.format.nodes import Child, Internal, Leaf, Listing, decode_children
+from aeordb.native.faults import NodeFault
+from aeordb.native.nodes import FLAT, child_values, node_kind
 from aeordb.storage.protocols import Reader
 from aeordb.tree import btree
 from aeordb.tree.btree import Node
@@ -100,7 +103,48 @@ def _pairs(readers: tuple[Reader, Reader], old: bytes | None, new: bytes | None)
                 for child in list_children(readers[side], directory):
                     yield (child, None) if side == 0 else (None, child)
         return
+    different = _different(readers, old, new)
+    if different is not None:
+        yield from different
+        return
     yield from _merge(_Stream(readers[0], old), _Stream(readers[1], new))
+
+
+def _different(readers: tuple[Reader, Reader], old: bytes, new: bytes) -> list[_Pair] | None:
+    """The pairs of two flat listings that are not the same bytes; the others are never decoded.
+
+    None where that is not enough: a B-tree, or a name that may stand twice.
+    """
+    if c.ZERO_HASH in (old, new):
+        return None
+    values = [
+        reader.read_as(key, c.ENTRY_DIRECTORY).value
+        for reader, key in zip(readers, (old, new), strict=True)
+    ]
+    if any(node_kind(value) != FLAT for value in values):
+        return None
+    try:
+        rows = [child_values(value) for value in values]
+    except NodeFault:
+        return None
+    sets = [set(row) for row in rows]
+    sides: list[dict[str, Child]] = []
+    for value, row, own, other in zip(values, rows, sets, sets[::-1], strict=True):
+        try:
+            children = decode_children(b"".join([raw for raw in row if raw not in other]))
+        except FormatError:
+            return None
+        if len(own) != len(row) or any(_stands_twice(value, child.name) for child in children):
+            return None
+        sides.append({child.name: child for child in children})
+    olds, news = sides
+    return [(olds.get(name), news.get(name)) for name in sorted(olds.keys() | news.keys())]
+
+
+def _stands_twice(value: bytes, name: str) -> bool:
+    """Whether a listing may hold the name twice; where the name is part of another, too."""
+    raw = name.encode()
+    return value.count(len(raw).to_bytes(2, "little") + raw) != 1
 
 
 def _merge(a: _Stream, b: _Stream) -> Iterator[_Pair]:
