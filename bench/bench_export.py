@@ -59,7 +59,8 @@ def compare(place: Path, rounds: int, name: str, limit: float, fill: Callable[[P
     with aeordb.open(source, "x") as db:
         db.put_tree(place / "folder")
     shutil.rmtree(place / "folder")
-    ours, theirs = in_turns(rounds, exporting(source, output), copying(output, place / "copy"))
+    works = exporting(source, output), copying(output, place / "copy")
+    ours, theirs = in_turns(rounds, place, length, *works)
     print(f"{name}, {length / 1e6:.0f} MB, {output.stat().st_size / 1e6:.0f} MB exported")
     target("export / cp + sync", ours, theirs, limit)
     drop_output(output)
@@ -103,13 +104,15 @@ def two_jobs(place: Path, rounds: int, scale: float) -> None:
     print(f"{count} files made in {time.perf_counter() - start:.0f} s")
     with aeordb.open(source, "r") as db:
         index = db.reader().index
-        one, two = in_turns(rounds, lambda: marking(db, 1), lambda: marking(db, 2))
+        one, two = in_turns(rounds, place, 0, lambda: marking(db, 1), lambda: marking(db, 2))
         marks = Marks(index)
         mark(index, db.head, marks, jobs=1)
         plan = Plan(index, marks, paths=marks)
         print(f"  {plan.count} entries reached")
         target("marking, two jobs / one", two, one, 1 / 1.6)
-        one, two = in_turns(rounds, lambda: verifying(plan, 1), lambda: verifying(plan, 2))
+        one, two = in_turns(
+            rounds, place, 0, lambda: verifying(plan, 1), lambda: verifying(plan, 2)
+        )
         target("verified copying, two jobs / one", two, one, 1 / 1.6)
     idle = peak_private("import aeordb.backup.export, aeordb.database.database")
     peak = peak_private(EXPORT, source, output)

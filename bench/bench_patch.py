@@ -41,7 +41,7 @@ def few_of_many(place: Path, rounds: int, scale: float) -> None:
         many_files(source, count)
         change_files(source, count, CHANGED)
         works.append(patching(source, place / "patch"))
-    one, two = in_turns(rounds, *works)
+    one, two = in_turns(rounds, place, 0, *works)
     print(f"{CHANGED} changed files of {counts[0]} and of {counts[1]}")
     mark = "ok" if one <= 0.3 else "MISSED"
     print(f"  patch of {counts[0]}: {one:.3f} s (target <= 0.3 s) {mark}")
