@@ -1,6 +1,5 @@
 """Backups that lie: each gets its error, and the database is as it was, byte for byte."""
 
-import os
 import subprocess
 import sys
 import time
@@ -17,9 +16,9 @@ from aeordb.format.hottail import HOT_TAIL, encode_hot_tail
 from aeordb.format.keys import chunk_key, file_identity_key, node_key
 from aeordb.format.nodes import Child, encode_child, encode_internal, encode_leaf
 from aeordb.format.records import FileRecord
+from tests.kit.child import ENVIRONMENT
 from tests.kit.hostile import TIME, TYPE, Forgery, raw_child, sub
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 20
 Lie = Callable[[Forgery], bytes]
 LIES: dict[str, tuple[Lie, str]] = {}
@@ -638,6 +637,6 @@ def test_lies_fill_no_memory(tmp_path: Path, target: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", _BOUNDED, str(target), *map(str, backups)],
         check=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env=ENVIRONMENT,
         timeout=120,
     )

@@ -1,6 +1,5 @@
 """Imports that are killed, that find the disk full, or whose backup changes under them."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,12 +11,11 @@ import pytest
 import aeordb
 from aeordb.errors import DamagedError, NotDurableError
 from aeordb.storage.datafile import use_layer
+from tests.kit.child import ENVIRONMENT
 from tests.kit.folders import noise
 from tests.kit.oracle import Oracle
 from tests.kit.recording import Recorder
 from tests.kit.rules import assert_file
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 _CHILD = """
 import os, signal, sys
@@ -76,7 +74,7 @@ def killed_at(path: Path, backup: Path, call: int) -> int | None:
         [sys.executable, "-c", _CHILD, str(path), str(backup), str(call)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env=ENVIRONMENT,
     )
     if process.returncode == -signal.SIGKILL:
         return None

@@ -1,6 +1,5 @@
 """Readers in other processes while a writer commits without pause, checkpoints and grows."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +8,10 @@ import pytest
 
 import aeordb
 from aeordb.storage import store
+from tests.kit.child import ENVIRONMENT
 from tests.kit.layout import h
 from tests.kit.rules import assert_file
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 READERS = 3
 TURNS = 60
 
@@ -28,8 +27,7 @@ def start_reader(path: Path) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "tests.contract.reader", str(path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=ENVIRONMENT,
     )
     assert process.stdout
     assert process.stdout.readline() == b"reading\n", process.communicate()[1].decode()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import aeordb
 from aeordb.errors import NotFoundError, PathError
+from tests.kit.child import ENVIRONMENT
 from tests.kit.layout import h
 from tests.kit.rules import assert_file
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("AEORDB_FULL") == "1"
 
 
@@ -202,8 +202,7 @@ def test_a_huge_sparse_source_takes_flat_memory(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SPARSE, str(tmp_path / "d.aeordb"), str(size)],
         capture_output=True,
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=ENVIRONMENT,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr.decode()

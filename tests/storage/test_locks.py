@@ -23,8 +23,8 @@ from aeordb.storage.locks import (
     holder,
     readers,
 )
+from tests.kit.child import ENVIRONMENT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys, aeordb
 db = aeordb.open(sys.argv[1], sys.argv[2])
@@ -49,8 +49,7 @@ class Holder:
             [sys.executable, "-c", HOLD, str(path), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            env=ENVIRONMENT,
         )
         assert self.process.stdout
         assert self.process.stdout.readline() == b"held\n"
