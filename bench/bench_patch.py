@@ -39,7 +39,7 @@ def few_of_many(place: Path, rounds: int, scale: float) -> None:
     for count in counts:
         source = place / f"{count}.aeordb"
         many_files(source, count)
-        change_files(source, count, CHANGED)
+        change_files(source, CHANGED, counts[0] // CHANGED)
         works.append(patching(source, place / "patch"))
     one, two = in_turns(rounds, place, 0, *works)
     print(f"{CHANGED} changed files of {counts[0]} and of {counts[1]}")

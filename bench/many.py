@@ -18,10 +18,10 @@ def many_files(path: Path, count: int) -> None:
         db.snapshots.create("base")
 
 
-def change_files(path: Path, count: int, changed: int) -> None:
-    """New content for `changed` files, spread evenly over the folders."""
+def change_files(path: Path, changed: int, step: int) -> None:
+    """New content for every `step`-th file from the first on: the same ones in each size."""
     with aeordb.open(path) as db, db.transaction() as tx:
-        for i in range(0, count, count // changed):
+        for i in range(0, changed * step, step):
             tx.put(file_name(i), b"new content of file %d\n" % i)
 
 
