@@ -94,7 +94,8 @@ def small(place: Path, rounds: int, scale: float) -> None:
     source = place / "small"
     length = small_folder(source, scale)
     ours = put(source, place)
-    our_time, copy_time, git_time = in_turns(rounds, ours, copy(source, place), git(source, place))
+    works = ours, copy(source, place), git(source, place)
+    our_time, copy_time, git_time = in_turns(rounds, place, length, *works)
     size = ours.size  # type: ignore[attr-defined]
     print(f"small files, {length / 1e6:.0f} MB, {size / 1e6:.0f} MB stored")
     target("put / cp -r + sync", our_time, copy_time, 2.0)
@@ -111,7 +112,7 @@ def large(
     works = [ours, copy(source, place)]
     if make is half:
         works.append(compress(source))
-    our_time, *others = in_turns(rounds, *works)
+    our_time, *others = in_turns(rounds, place, length, *works)
     size = ours.size  # type: ignore[attr-defined]
     print(f"large files, {name}, {length / 1e6:.0f} MB, {size / 1e6:.0f} MB stored")
     what = "put / cp + sync" + (" + zstd -1" if make is half else "")

@@ -87,6 +87,8 @@ def main() -> None:
             db.put_tree(source, "/")
         read, plain, out, copied = in_turns(
             options.rounds,
+            place,
+            length,
             from_database(path, length),
             from_folder(source),
             get(path, place),

@@ -73,17 +73,28 @@ def large_folder(folder: Path, make: Callable[[object, int], bytes], scale: floa
     return 8 * blocks * MIB
 
 
-def in_turns(rounds: int, *works: Callable[[], float]) -> list[float]:
+def in_turns(rounds: int, place: Path, amount: int, *works: Callable[[], float]) -> list[float]:
     """The best of each work's seconds, all of them run once a round.
 
     In turns, so that each meets the same machine; the best, since whatever disturbs only adds.
+    Before each run `amount` bytes are written to `place` and deleted: a virtual machine takes
+    memory that was free for a while from its host, page by page, and the first to use it pays.
     """
     times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for work, seconds in zip(works, times, strict=True):
-            os.sync()
+            _use_memory(place / "memory", amount)
             seconds.append(work())
     return [min(seconds) for seconds in times]
+
+
+def _use_memory(path: Path, amount: int) -> None:
+    block = bytes(MIB)
+    with open(path, "wb") as file:
+        for _ in range(amount // MIB + 1):
+            file.write(block)
+    os.sync()
+    path.unlink()
 
 
 @contextmanager

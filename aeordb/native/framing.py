@@ -10,7 +10,7 @@ from aeordb.native.hashing import Buffer
 
 HEADER_SIZE = 63  # ahead of the key: the fixed part and the integrity hash
 VALUE_LIMIT = 1 << 30  # bytes
-_OVERHEAD = bytes(lib.AEOR_FRAME_OVERHEAD)
+ROOM = int(lib.AEOR_FRAME_OVERHEAD)  # bytes of an entry ahead of its value
 
 
 def frame_entries(
@@ -34,10 +34,33 @@ def frame_entries(
     if len(keys) != 32 * count:
         raise ValueError(f"{count} values need {32 * count} bytes of keys, not {len(keys)}")
     # Joining leaves the room that the helper fills: one copy of each value, and no pointers.
-    parts: list[Buffer] = [_OVERHEAD] * (2 * count)
+    parts: list[Buffer] = [bytes(ROOM)] * (2 * count)
     parts[1::2] = values
     frames = bytearray().join(parts)
     lengths = array("Q", map(len, values))
+    frame_in_place(frames, types, versions, flags, compressions, keys, lengths, first_time)
+    return frames
+
+
+def frame_in_place(
+    frames: bytearray,
+    types: bytes,
+    versions: bytes,
+    flags: bytes,
+    compressions: bytes,
+    keys: bytes,
+    lengths: array[int],
+    first_time: int,
+) -> None:
+    """The same for values that lie in ``frames`` already, each behind ``ROOM`` bytes, no gaps.
+
+    ``lengths`` is an array of type "Q" with the values' lengths in bytes. Raises ValueError.
+    """
+    count = len(lengths)
+    if not len(types) == len(versions) == len(flags) == len(compressions) == count:
+        raise ValueError(f"{count} values need {count} types, versions, flags and compressions")
+    if len(keys) != 32 * count or lengths.typecode != "Q":
+        raise ValueError(f"{count} values need {32 * count} bytes of keys and an array('Q')")
     code = lib.aeor_frame_entries(
         ffi.from_buffer("uint8_t[]", frames, require_writable=True),
         len(frames),
@@ -52,7 +75,6 @@ def frame_entries(
     )
     if code:
         raise ValueError(f"a value is no buffer of bytes, or has more than {VALUE_LIMIT} of them")
-    return frames
 
 
 def void_header(total_length: int) -> bytes:

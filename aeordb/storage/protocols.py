@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Buffer = bytes | bytearray | memoryview
 NewEntry = tuple[int, int, int, int, bytes, Buffer]
@@ -86,3 +86,17 @@ class Writer(Reader, Protocol):
 
     def now(self) -> int:
         """The wall clock in milliseconds, for records and listings (entry times are others)."""
+
+
+@runtime_checkable
+class BulkWriter(Writer, Protocol):
+    """A writer that also takes entries made ready by other threads."""
+
+    def append_framed(
+        self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
+    ) -> None:
+        """Adds entries that stand framed one after the other, each key once; sets their times.
+
+        `kinds` are KV types, `lengths` total lengths in bytes. `frames` is written before this
+        returns.
+        """

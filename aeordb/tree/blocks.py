@@ -11,20 +11,20 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from blake3 import blake3
 
 from aeordb.errors import UsageError
 from aeordb.format import constants as c
-from aeordb.tree.chunking import Chunk, cut, pack_block
+from aeordb.native.framing import ROOM
+from aeordb.tree.chunking import Chunk, Framed, Piece, cut, frame_chunks, pack_block
 
 _BLOCK_CHUNKS: Final = 8
 BLOCK_LENGTH: Final = _BLOCK_CHUNKS * c.CHUNK_LENGTH
 """What one task of the pool handles; files up to this length need no pool."""
 
-Block = tuple[list[bytes], list[Chunk]]
-"""The pieces as read, and the chunks that they make."""
+_STRIDE: Final = ROOM + c.CHUNK_LENGTH
 
 Source = BinaryIO | io.RawIOBase | bytes | bytearray | memoryview
 
@@ -33,8 +33,33 @@ class SourceError(OSError):
     """Reading the source failed: not the database."""
 
 
+class Block(NamedTuple):
+    """Pieces as they were read, and the chunks that they make.
+
+    `framed`: the chunks as log entries, where a thread of the pool made them. All of it may lie in
+    `room`, which is used again some blocks later.
+    """
+
+    pieces: Sequence[Piece]
+    chunks: list[Chunk]
+    framed: Framed | None = None
+    room: bytearray | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more may follow: a short block ends the source."""
+        return len(self.pieces) == _BLOCK_CHUNKS and len(self.pieces[-1]) == c.CHUNK_LENGTH
+
+
+class How(NamedTuple):
+    """Whether to compress, and the flags of the entries."""
+
+    compress: bool
+    flags: int
+
+
 def read_blocks(
-    source: Source, compress: bool, jobs: int, pool: Executor | None, hasher: blake3
+    source: Source, how: How, jobs: int, pool: Executor | None, hasher: blake3
 ) -> Iterator[Block]:
     """The source's pieces and their chunks, a block at a time, in order.
 
@@ -45,19 +70,17 @@ def read_blocks(
         if len(source) <= BLOCK_LENGTH:
             pieces = cut(bytes(source))
             _update(hasher, pieces)
-            yield _pack(pieces, compress)
+            yield Block(pieces, pack_block(pieces, how.compress))
             return
         source = io.BytesIO(source)
     place = _regular_file(source)
     if place is None:
-        yield from _from_stream(source, compress, _Pipeline(jobs, pool, hasher))
+        yield from _from_stream(source, how, _Pipeline(jobs, pool, hasher))
     else:
-        yield from _from_file(*place, compress, _Pipeline(jobs, pool, hasher))
+        yield from _from_file(*place, how, _Pipeline(jobs, pool, hasher))
 
 
-def _from_file(
-    fd: int, offset: int, length: int, compress: bool, pipeline: _Pipeline
-) -> Iterator[Block]:
+def _from_file(fd: int, offset: int, length: int, how: How, pipeline: _Pipeline) -> Iterator[Block]:
     """Blocks that the pool reads itself, each at its place.
 
     `length` is what the file is said to hold. The file ends at the first short block, whatever it
@@ -66,34 +89,32 @@ def _from_file(
     end = offset + length
     with pipeline:
         if length < BLOCK_LENGTH:
-            block = pipeline.alone(_read_and_pack(fd, offset, compress))
+            block = pipeline.alone(_read_at(fd, offset), how)
             yield block
-            if not _is_full(block[0]):
+            if not block.is_full:
                 return
             offset += BLOCK_LENGTH
         while True:
             # Past the stated end only one block at a time is tried.
             while pipeline.has_room() and (offset < end or pipeline.is_empty()):
-                pipeline.submit(_read_and_pack, fd, offset, compress)
+                pipeline.submit(_read_and_frame, fd, offset, how, pipeline.spare())
                 offset += BLOCK_LENGTH
             block = pipeline.next()
             yield block
-            if not _is_full(block[0]):
+            if not block.is_full:
                 return
 
 
-def _from_stream(
-    source: BinaryIO | io.RawIOBase, compress: bool, pipeline: _Pipeline
-) -> Iterator[Block]:
+def _from_stream(source: BinaryIO | io.RawIOBase, how: How, pipeline: _Pipeline) -> Iterator[Block]:
     """Blocks that this thread reads and the pool packs."""
     pieces = _read_pieces(source)
     with pipeline:
         if not _is_full(pieces):
-            yield pipeline.alone(_pack(pieces, compress))
+            yield pipeline.alone(pieces, how)
             return
         while pieces or not pipeline.is_empty():
             while pieces and pipeline.has_room():
-                pipeline.submit(_pack, pieces, compress)
+                pipeline.submit(_pack_and_frame, pieces, how)
                 pieces = _read_pieces(source) if _is_full(pieces) else []
             yield pipeline.next()
 
@@ -113,7 +134,8 @@ class _Pipeline:
         self._hash_thread: ThreadPoolExecutor | None = None
         self._room = jobs + 2
         self._pending: deque[Future[Block]] = deque()
-        self._hashing: deque[Future[None]] = deque()
+        self._hashing: deque[tuple[Future[None], bytearray | None]] = deque()
+        self._spare: list[bytearray] = []
 
     def __enter__(self) -> _Pipeline:
         return self
@@ -128,10 +150,10 @@ class _Pipeline:
         if self._owns_pool and self._pool is not None:
             self._pool.shutdown()
 
-    def alone(self, block: Block) -> Block:
-        """Hashes a block that no thread was needed for."""
-        _update(self._hasher, block[0])
-        return block
+    def alone(self, pieces: list[bytes], how: How) -> Block:
+        """A block that no thread is needed for."""
+        _update(self._hasher, pieces)
+        return Block(pieces, pack_block(pieces, how.compress))
 
     def has_room(self) -> bool:
         return len(self._pending) < self._room
@@ -148,13 +170,21 @@ class _Pipeline:
         block = self._pending.popleft().result()
         if self._hash_thread is None:
             self._hash_thread = ThreadPoolExecutor(1, "aeordb-hash")
-        self._hashing.append(self._hash_thread.submit(_update, self._hasher, block[0]))
+        hashing = self._hash_thread.submit(_update, self._hasher, block.pieces)
+        self._hashing.append((hashing, block.room))
         while len(self._hashing) > self._room:
-            self._hashing.popleft().result()
+            done, room = self._hashing.popleft()
+            done.result()
+            if room is not None:
+                self._spare.append(room)
         return block
 
+    def spare(self) -> bytearray:
+        """Room to read a block to: that of one long since taken and hashed, if there is any."""
+        return self._spare.pop() if self._spare else bytearray(_BLOCK_CHUNKS * _STRIDE)
 
-def _update(hasher: blake3, pieces: Sequence[bytes]) -> None:
+
+def _update(hasher: blake3, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         hasher.update(piece)
 
@@ -163,32 +193,60 @@ def _is_full(pieces: Sequence[bytes]) -> bool:
     return len(pieces) == _BLOCK_CHUNKS and len(pieces[-1]) == c.CHUNK_LENGTH
 
 
-def _pack(pieces: list[bytes], compress: bool) -> Block:
-    return pieces, pack_block(pieces, compress)
+def _pack_and_frame(pieces: Sequence[Piece], how: How) -> Block:
+    chunks = pack_block(pieces, how.compress)
+    return Block(pieces, chunks, frame_chunks(chunks, how.flags))
 
 
-def _read_and_pack(fd: int, offset: int, compress: bool) -> Block:
+def _read_and_frame(fd: int, offset: int, how: How, room: bytearray) -> Block:
+    """The block at `offset` of a regular file, read to where its entries are to be made."""
+    slots = _slots(room, BLOCK_LENGTH)
+    length = got = 0
     try:
-        pieces = _read_at(fd, offset)
+        while length < BLOCK_LENGTH:
+            number, start = divmod(length, c.CHUNK_LENGTH)
+            got = os.preadv(fd, [slots[number][start:], *slots[number + 1 :]], offset + length)
+            if not got:
+                break
+            length += got
     except OSError as error:
         raise SourceError(*error.args) from error
-    return _pack(pieces, compress)
+    taken = room
+    if length < BLOCK_LENGTH:
+        taken = room[: length + ROOM * -(-length // c.CHUNK_LENGTH)]
+        slots = _slots(taken, length)
+    chunks = pack_block(slots, how.compress)
+    return Block(slots, chunks, frame_chunks(chunks, how.flags, taken), room)
+
+
+def _slots(room: bytearray, length: int) -> list[memoryview]:
+    """Where in `room` the pieces of a block of `length` bytes stand."""
+    view = memoryview(room)
+    return [
+        view[at + ROOM : at + ROOM + min(c.CHUNK_LENGTH, length - start)]
+        for at, start in zip(
+            range(0, len(room), _STRIDE), range(0, length, c.CHUNK_LENGTH), strict=True
+        )
+    ]
 
 
 def _read_at(fd: int, offset: int) -> list[bytes]:
     """The block at `offset` of a regular file; a short one is its end."""
     pieces: list[bytes] = []
-    for start in range(offset, offset + BLOCK_LENGTH, c.CHUNK_LENGTH):
-        piece = os.pread(fd, c.CHUNK_LENGTH, start)
-        while 0 < len(piece) < c.CHUNK_LENGTH:
-            more = os.pread(fd, c.CHUNK_LENGTH - len(piece), start + len(piece))
-            if not more:
+    try:
+        for start in range(offset, offset + BLOCK_LENGTH, c.CHUNK_LENGTH):
+            piece = os.pread(fd, c.CHUNK_LENGTH, start)
+            while 0 < len(piece) < c.CHUNK_LENGTH:
+                more = os.pread(fd, c.CHUNK_LENGTH - len(piece), start + len(piece))
+                if not more:
+                    break
+                piece += more
+            if piece:
+                pieces.append(piece)
+            if len(piece) < c.CHUNK_LENGTH:
                 break
-            piece += more
-        if piece:
-            pieces.append(piece)
-        if len(piece) < c.CHUNK_LENGTH:
-            break
+    except OSError as error:
+        raise SourceError(*error.args) from error
     return pieces
 
 

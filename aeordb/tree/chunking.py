@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ from blake3 import blake3
 
 from aeordb.format import constants as c
 from aeordb.format.keys import CHUNK_PREFIX
+from aeordb.native.framing import ROOM, frame_entries, frame_in_place
 from aeordb.native.hashing import blake3_many
 
 COMPRESS_FROM: Final = 500
@@ -18,9 +20,8 @@ COMPRESS_FROM: Final = 500
 
 ZSTD_LEVEL: Final = 1
 
-# A chunk of random bytes costs zstd as much as a hash. After this many in one block that it could
-# not shrink, a sample decides whether the next one is tried at all.
-_FAILURES: Final = 2
+# A chunk of random bytes costs zstd as much as a hash. After one that it could not shrink, a sample
+# of the next one in the block decides whether that is tried at all.
 _SAMPLE: Final = 4_096
 
 # Not every build of zstandard has it.
@@ -32,13 +33,25 @@ _SMALL: Final = 32_768
 _CHUNK_BASE: Final = blake3(CHUNK_PREFIX)
 
 
+Piece = bytes | memoryview
+"""A chunk's raw bytes."""
+
+
 class Chunk(NamedTuple):
     """A chunk as it is stored; `length` is that of the raw bytes."""
 
     key: bytes
     compression: int
-    value: bytes
+    value: Piece
     length: int
+
+
+class Framed(NamedTuple):
+    """Chunks as log entries one after the other, each key once; `lengths` are total lengths."""
+
+    frames: bytearray
+    keys: list[bytes]
+    lengths: list[int]
 
 
 class _Local(threading.local):
@@ -83,34 +96,59 @@ def cut(data: bytes) -> list[bytes]:
     return [data[start : start + step] for start in range(0, len(data), step)]
 
 
-def pack_block(pieces: Iterable[bytes], compress: bool) -> list[Chunk]:
+def pack_block(pieces: Iterable[Piece], compress: bool) -> list[Chunk]:
     """The chunks of consecutive pieces of one file.
 
-    What is kept compressed depends on the pieces alone, not on other blocks or threads. A piece
-    that equals the one before it is neither hashed nor compressed again.
+    What is kept compressed depends on the pieces alone, not on other blocks or threads. Of equal
+    pieces one is compressed.
     """
-    chunks: list[Chunk] = []
-    previous = b""
-    failures = 0
+    chunks: dict[bytes, Chunk] = {}
+    order: list[Chunk] = []
+    in_vain = False
     for raw in pieces:
-        if raw == previous:
-            chunks.append(chunks[-1])
-            continue
         hasher = _CHUNK_BASE.copy()
         hasher.update(raw)
-        packed = None
-        if compress and (failures < _FAILURES or _looks_compressible(raw)):
-            packed = compressed(raw)
-            failures = 0 if packed is not None else failures + 1
-        if packed is None:
-            chunks.append(Chunk(hasher.digest(), c.COMPRESSION_NONE, raw, len(raw)))
-        else:
-            chunks.append(Chunk(hasher.digest(), c.COMPRESSION_ZSTD, packed, len(raw)))
-        previous = raw
-    return chunks
+        key = hasher.digest()
+        chunk = chunks.get(key)
+        if chunk is None:
+            packed = None
+            if compress and not (in_vain and not _looks_compressible(raw)):
+                packed = compressed(raw)
+                in_vain = packed is None
+            if packed is None:
+                chunk = Chunk(key, c.COMPRESSION_NONE, raw, len(raw))
+            else:
+                chunk = Chunk(key, c.COMPRESSION_ZSTD, packed, len(raw))
+            chunks[key] = chunk
+        order.append(chunk)
+    return order
 
 
-def compressed(raw: bytes) -> bytes | None:
+def frame_chunks(chunks: Sequence[Chunk], flags: int, room: bytearray | None = None) -> Framed:
+    """The chunks as log entries without a time.
+
+    `room`: what holds the raw pieces, each behind the `ROOM` bytes that the framing needs. Where
+    all are stored as they are, the entries are made there and nothing is copied.
+    """
+    distinct = {chunk.key: chunk for chunk in chunks}
+    count = len(distinct)
+    values = [chunk.value for chunk in distinct.values()]
+    compressions = bytes(chunk.compression for chunk in distinct.values())
+    head = (
+        bytes((c.ENTRY_CHUNK,)) * count,
+        bytes((c.VALUE_VERSION,)) * count,
+        bytes((flags,)) * count,
+    )
+    keys = b"".join(distinct)
+    if room is not None and count == len(chunks) and not any(compressions):
+        frames = room
+        frame_in_place(frames, *head, compressions, keys, array("Q", map(len, values)), 0)
+    else:
+        frames = frame_entries(*head, compressions, keys, values, 0)
+    return Framed(frames, list(distinct), [ROOM + len(value) for value in values])
+
+
+def compressed(raw: Piece) -> bytes | None:
     """One zstd frame of `raw`, or None where that does not pay."""
     if len(raw) < COMPRESS_FROM:
         return None
@@ -134,8 +172,8 @@ def compress_many(pieces: Sequence[bytes]) -> list[bytes | None]:
     return results
 
 
-def _looks_compressible(raw: bytes) -> bool:
+def _looks_compressible(raw: Piece) -> bool:
     """Tries three short samples: from the start, the middle and the end."""
     middle = len(raw) // 2
-    sample = raw[:_SAMPLE] + raw[middle : middle + _SAMPLE] + raw[-_SAMPLE:]
+    sample = b"".join((raw[:_SAMPLE], raw[middle : middle + _SAMPLE], raw[-_SAMPLE:]))
     return saves_enough(len(sample), len(_local.zstd.compress(sample)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from itertools import accumulate, compress
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -17,9 +18,9 @@ from aeordb.format import constants as c
 from aeordb.format.keys import file_identity_key
 from aeordb.format.nodes import Child
 from aeordb.format.records import encode_file_record
-from aeordb.storage.protocols import NewEntry, Writer
-from aeordb.tree.blocks import Source, read_blocks
-from aeordb.tree.chunking import Chunk
+from aeordb.storage.protocols import BulkWriter, NewEntry, Writer
+from aeordb.tree.blocks import How, Source, read_blocks
+from aeordb.tree.chunking import Chunk, Framed
 from aeordb.tree.content_types import guess, is_compressed
 
 
@@ -94,15 +95,17 @@ def store_content(
     """`store_file` without its last step: the record is made, but not appended."""
     now = writer.now()
     content_type = guess(path) if content_type is None else content_type
-    flags = c.ENTRY_FLAG_SYSTEM if system else 0
-    compress = not is_compressed(content_type)
+    how = How(not is_compressed(content_type), c.ENTRY_FLAG_SYSTEM if system else 0)
     hasher = blake3()
     keys = bytearray()
     size = 0
-    for _, chunks in read_blocks(source, compress, jobs or default_jobs(), pool, hasher):
-        append_chunks(writer, chunks, flags)
+    for block in read_blocks(source, how, jobs or default_jobs(), pool, hasher):
+        if block.framed is not None and isinstance(writer, BulkWriter):
+            append_framed(writer, block.framed)
+        else:
+            append_chunks(writer, block.chunks, how.flags)
         before = size
-        for chunk in chunks:
+        for chunk in block.chunks:
             keys += chunk.key
             size += chunk.length
         if advance is not None:
@@ -137,10 +140,26 @@ def append_chunks(writer: Writer, chunks: Sequence[Chunk], flags: int = 0) -> No
     append_new(
         writer,
         [
-            (c.ENTRY_CHUNK, c.VALUE_VERSION, flags, compression, key, value)
+            # What lies in a block's room does not stay there.
+            (c.ENTRY_CHUNK, c.VALUE_VERSION, flags, compression, key, bytes(value))
             for key, compression, value, _ in chunks
         ],
     )
+
+
+def append_framed(writer: BulkWriter, framed: Framed) -> None:
+    """Appends those of the framed chunks that the writer lacks."""
+    frames, keys, lengths = framed
+    present = writer.has_many(keys)
+    if any(present):
+        missing = [not there for there in present]
+        view = memoryview(frames)
+        ends = accumulate(lengths)
+        parts = [view[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        frames = bytearray().join(compress(parts, missing))
+        keys, lengths = list(compress(keys, missing)), list(compress(lengths, missing))
+    if keys:
+        writer.append_framed(frames, keys, [c.KV_CHUNK] * len(keys), lengths)
 
 
 def append_new(writer: Writer, entries: Sequence[NewEntry]) -> None:

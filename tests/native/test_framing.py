@@ -2,6 +2,7 @@
 
 import random
 import struct
+from array import array
 
 import pytest
 from blake3 import blake3
@@ -46,6 +47,21 @@ def check(values: list[bytes], time: int) -> None:
 )
 def test_entries(lengths: list[int]) -> None:
     check([NOISE[len(NOISE) - length :] for length in lengths], 1_700_000_000_000)
+
+
+def test_values_that_lie_in_their_place_already() -> None:
+    values = [NOISE[:5000], b"", NOISE[-70_000:], b"x"]
+    args = (b"\1\2\3\4", b"\0\1\0\1", bytes(4), b"\0\1\0\1", NOISE[:128])
+    room = bytearray().join(b"\xff" * framing.ROOM + value for value in values)
+    lengths = array("Q", map(len, values))
+    framing.frame_in_place(room, *args, lengths, 7)
+    assert room == framing.frame_entries(*args, values, 7)
+    with pytest.raises(ValueError, match="buffer"):
+        framing.frame_in_place(room[:-1], *args, lengths, 7)
+    with pytest.raises(ValueError, match="values need"):
+        framing.frame_in_place(room, *args, lengths[:-1], 7)
+    with pytest.raises(ValueError, match="bytes of keys"):
+        framing.frame_in_place(room, *args[:4], NOISE[:127], lengths, 7)
 
 
 def test_times_may_be_negative() -> None:

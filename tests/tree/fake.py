@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
+from aeordb.format.entry import decode_entry
 from aeordb.format.keys import blake3
 from aeordb.format.nodes import Child
 from aeordb.storage.protocols import Buffer, NewEntry
@@ -67,6 +68,20 @@ class FakeWriter:
             self.log.append((key, entry))
             self.live[key] = entry
             self.tombstones.discard(key)
+
+    def append_framed(
+        self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
+    ) -> None:
+        at = 0
+        for key, kind, length in zip(keys, kinds, lengths, strict=True):
+            entry = decode_entry(bytes(frames[at : at + length]))
+            head = entry.header
+            assert (entry.key, c.KV_TYPE[head.type]) == (key, kind)
+            self.append_many(
+                [(head.type, head.version, head.flags, head.compression, key, entry.value)]
+            )
+            at += length
+        assert at == len(frames)
 
     def tombstone(self, key: bytes) -> None:
         self.live.pop(key, None)

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +13,7 @@ from blake3 import blake3
 from aeordb.errors import UsageError
 from aeordb.format import constants as c
 from aeordb.format.records import FileRecord
+from aeordb.storage.protocols import NewEntry
 from aeordb.tree.blocks import BLOCK_LENGTH
 from aeordb.tree.content_types import UNKNOWN, guess, is_compressed
 from aeordb.tree.ingest import Stored, store_file
@@ -111,6 +112,51 @@ def test_equal_chunks_are_appended_once() -> None:
     store_file(store, "/again", zeros)
     assert len(store.appended(c.ENTRY_CHUNK)) == 1
     assert len(store.appended(c.ENTRY_FILE)) == 2
+
+
+def test_of_a_block_only_what_is_new_is_appended() -> None:
+    store = FakeWriter()
+    pieces = [noise(i, CHUNK_SIZE) for i in range(24)]
+    store_file(store, "/old", b"".join(pieces[3:5] + pieces[8:16]))
+    before = len(store.appended(c.ENTRY_CHUNK))
+    data = b"".join(pieces)
+    check(store, store_file(store, "/new", io.BytesIO(data), jobs=2), "/new", data)
+    assert len(store.appended(c.ENTRY_CHUNK)) == before + 14
+    for piece in pieces:
+        assert store.live[blake3(b"chunk:" + piece).digest()].value == piece
+
+
+class PlainWriter:
+    """A writer that takes single entries alone, and keeps them as they came until the end."""
+
+    def __init__(self) -> None:
+        self.store = FakeWriter()
+        self.kept: list[NewEntry] = []
+        self.now = self.store.now
+
+    def has_many(self, keys: Sequence[bytes]) -> list[bool]:
+        return [any(key == entry[4] for entry in self.kept) for key in keys]
+
+    def append(
+        self, entry_type: int, key: bytes, value: bytes, *, version: int, flags: int
+    ) -> None:
+        self.kept.append((entry_type, version, flags, 0, key, value))
+
+    def append_many(self, entries: Sequence[NewEntry]) -> None:
+        self.kept += entries
+
+
+def test_a_writer_that_takes_no_frames(tmp_path: Path) -> None:
+    """What it holds back until its end must not be room that is read to again."""
+    data = noise("plain", 12 * BLOCK_LENGTH + 5)
+    writer = PlainWriter()
+    with as_file(data, tmp_path) as source:
+        stored = store_file(writer, "/f", source, jobs=2)  # type: ignore[arg-type]
+    writer.store.append_many(writer.kept)
+    check(writer.store, stored, "/f", data)
+    for at in range(0, len(data), CHUNK_SIZE):
+        piece = data[at : at + CHUNK_SIZE]
+        assert writer.store.live[blake3(b"chunk:" + piece).digest()].value == piece
 
 
 def test_compressed_types_are_stored_raw() -> None:
