@@ -20,6 +20,9 @@ from aeordb.errors import ExistsError, NotDurableError
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _FALLOC_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
+_SYNC_FILE_RANGE_WRITE = 2
+# So many bytes in a row, and what a transaction wrote is sent on its way to the disk.
+_BEGIN_WRITING = 32 << 20
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 Bytes = bytes | bytearray | memoryview
@@ -125,6 +128,16 @@ def _libc() -> ctypes.CDLL:
     return _loaded_libc
 
 
+def begin_writing(fd: int, offset: int, length: int) -> None:
+    """Lets the system begin to write a range to the disk, so that a later sync has less to do.
+
+    Promises nothing, waits for nothing and takes no error away from the sync.
+    """
+    with contextlib.suppress(AttributeError):
+        place = ctypes.c_int64(offset), ctypes.c_int64(length)
+        _libc().sync_file_range(fd, *place, _SYNC_FILE_RANGE_WRITE)
+
+
 def current_layer() -> FileLayer:
     """The layer that newly opened files use."""
     return _layer
@@ -154,6 +167,8 @@ class DataFile:
         self.fd = fd
         self.broken: str | None = None
         self._layer = layer
+        # What was written in one go, piece behind piece, and that nobody asked to be on its way.
+        self._run = (0, 0)
 
     @classmethod
     def open(cls, path: str, *, create: bool = False) -> DataFile:
@@ -207,6 +222,14 @@ class DataFile:
                     done += written
         except OSError as error:
             raise self._not_durable("write", error) from error
+        start, end = self._run
+        if offset != end:
+            start = offset
+        end = offset + length
+        if end - start >= _BEGIN_WRITING:
+            begin_writing(self.fd, start, end - start)
+            start = end
+        self._run = (start, end)
 
     def sync(self) -> None:
         """Makes all writes so far durable; a failure makes this object read-only for good."""
