@@ -15,19 +15,22 @@ from aeordb.errors import AeorDBError
 from aeordb.format import constants as c
 from aeordb.storage.datafile import Bytes, OsLayer, use_layer
 from tests.kit.backups import assert_export, log_entries
+from tests.kit.child import ENVIRONMENT
 from tests.kit.folders import noise
 from tests.kit.oracle import Oracle
 from tests.kit.rules import assert_file
 
-# Each round is one commit with a checkpoint; the block grows on the way.
+# Each round is one commit with a checkpoint; the block grows on the way. Ready is after the first,
+# so that a version after it differs from v1 however slow the machine.
 WRITER = """
 import sys, aeordb
 with aeordb.open(sys.argv[1]) as db:
-    print("ready", flush=True)
     for n in range(10_000):
         with db.transaction() as tx:
             for i in range(400):
                 tx.put(f"/more/{n % 5}/{n * 400 + i}", b"%d" % (n * 400 + i))
+        if n == 0:
+            print("ready", flush=True)
         if n % 3 == 2:
             db.delete(f"/more/{(n - 1) % 5}", recursive=True)
 """
@@ -37,7 +40,7 @@ with aeordb.open(sys.argv[1]) as db:
 def writing(path: str) -> Iterator[subprocess.Popen[str]]:
     """A process that commits without a pause until the block ends."""
     command = [sys.executable, "-c", WRITER, path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         try:
