@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from aeordb.database.database import open_database as open  # noqa: A004
     from aeordb.database.info import info
     from aeordb.database.reading import View
-    from aeordb.database.results import Change, Fork, Info, LogItem, Snapshot, Stat, Status
+    from aeordb.database.results import (
+        Change,
+        Fork,
+        Info,
+        Key,
+        LogItem,
+        NewKey,
+        Snapshot,
+        Stat,
+        Status,
+    )
     from aeordb.database.transaction import Transaction
     from aeordb.errors import (
         AeorDBError,
@@ -54,9 +64,11 @@ __all__ = [
     "ImportReport",
     "IncompleteError",
     "Info",
+    "Key",
     "LastBackup",
     "LockedError",
     "LogItem",
+    "NewKey",
     "NotADatabaseError",
     "NotDurableError",
     "NotFoundError",
@@ -84,7 +96,7 @@ _MODULES = {
     "Transaction": "aeordb.database.transaction",
     "Progress": "aeordb.progress",
     **dict.fromkeys(
-        ("Change", "Fork", "Info", "LogItem", "Snapshot", "Stat", "Status"),
+        ("Change", "Fork", "Info", "Key", "LogItem", "NewKey", "Snapshot", "Stat", "Status"),
         "aeordb.database.results",
     ),
     "ExportReport": "aeordb.backup.export",

@@ -12,6 +12,7 @@ from aeordb.database.backup import Exports
 from aeordb.database.group import CommitGroup
 from aeordb.database.imports import Imports
 from aeordb.database.info import info
+from aeordb.database.keys import ApiKeys
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
@@ -83,6 +84,7 @@ class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
         self._group = CommitGroup(self.transaction, store.mutex)
         self.snapshots = Snapshots(self)
         self.forks = Forks(self)
+        self.api_keys = ApiKeys(self)
 
     # -- life -----------------------------------------------------------------------------
 
@@ -324,7 +326,9 @@ class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
                 )
             return access.create_root_key(tx.writer)
 
-        return self.run_alone(create)
+        text = self.run_alone(create)
+        self.api_keys.changed()
+        return text
 
     def emergency_reset(self) -> str:
         """Revokes all root keys and makes a new one; its text, which is shown this once."""
@@ -333,7 +337,9 @@ class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
             access.revoke_root_keys(tx.writer)
             return access.create_root_key(tx.writer)
 
-        return self.run_alone(reset)
+        text = self.run_alone(reset)
+        self.api_keys.changed()
+        return text
 
     def is_root_key(self, text: str) -> bool:
         """Whether the text is this database's root key."""

@@ -58,6 +58,32 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """An API key, without its text. `created_at` is RFC 3339 text and `expires_at` milliseconds
+    since 1970 UTC, as they are stored (FORMAT.md 7)."""
+
+    key_id: str
+    user_id: str
+    label: str | None
+    created_at: str
+    expires_at: int
+    is_root: bool
+    is_revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: `api_key` is its text, kept nowhere else; the rest as in :class:`Key`."""
+
+    api_key: str = field(repr=False)
+    key_id: str
+    user_id: str
+    label: str | None
+    created_at: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogItem:
     """A version in which a path is not what it was in the one before.
 

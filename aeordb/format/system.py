@@ -13,6 +13,8 @@ from aeordb.format.errors import FormatError, VersionError
 JSON_VERSION = 0
 ROOT_USER = "00000000-0000-0000-0000-000000000000"
 API_KEYS = f"{c.SYSTEM_ROOT}/api-keys"
+USERS = f"{c.SYSTEM_ROOT}/users"
+SIGNING_KEY = f"{c.SYSTEM_ROOT}/config/jwt_signing_key"
 CRON = f"{c.CONFIG_ROOT}/cron.json"
 KEY_SECRET_LENGTH = 32
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key, file_path_key, node_key
 from aeordb.format.nodes import Child
 from aeordb.storage.protocols import Reader, Writer
-from aeordb.tree.directory import edit_directory, list_children
+from aeordb.tree.directory import edit_directory, find_child, list_children
 from aeordb.tree.ingest import store_file
 from aeordb.tree.paths import TreePath, is_system, split
 from aeordb.tree.reading import read_file, read_record
@@ -35,6 +35,16 @@ def system_files(reader: Reader, folder: str) -> Iterator[tuple[str, bytes]]:
         if child.kind == c.KIND_FILE:
             path = f"{folder}/{child.name}"
             yield path, read_file(reader, read_record(reader, child, path))
+
+
+def read_system_file(reader: Reader, path: str) -> bytes | None:
+    """The content of a file in a system folder, or None if there is none."""
+    folder, name = split(TreePath(path))
+    directory = system_directory(reader, folder)
+    child = find_child(reader, directory, name) if directory is not None else None
+    if child is None or child.kind != c.KIND_FILE:
+        return None
+    return read_file(reader, read_record(reader, child, path))
 
 
 @dataclass(frozen=True, slots=True)
