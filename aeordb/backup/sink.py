@@ -21,7 +21,7 @@ from aeordb.format.page import pages as stage_pages
 from aeordb.native.carry import Block
 from aeordb.native.faults import MapFault
 from aeordb.native.hashing import blake3
-from aeordb.storage.datafile import DataFile, Memory, folder_of, remove, rename_new
+from aeordb.storage.datafile import DataFile, Memory, folder_of, remove, rename_new, replace
 
 PART = ".part"
 
@@ -100,8 +100,21 @@ class Sink:
         self.entries += len(records) // c.HOT_TAIL_RECORD_LENGTH
         self.latest = max(self.latest, latest)
 
-    def finish(self, backup_type: int, base: bytes, target: bytes) -> int:
-        """Writes pages, hot tail and header, and makes the file durable; its length in bytes."""
+    def finish(
+        self,
+        backup_type: int,
+        base: bytes,
+        target: bytes,
+        *,
+        head: bytes | None = None,
+        created_at: int | None = None,
+        updated_at: int = 0,
+    ) -> int:
+        """Writes pages, hot tail and header, and makes the file durable; its length in bytes.
+
+        A backup's HEAD is its target, and its times are that of its newest entry; of a database
+        `head` and `created_at` are given, and `updated_at` where later times were in use.
+        """
         assert self._block is not None
         try:
             records = self._block.seal()
@@ -112,13 +125,13 @@ class Sink:
         tail = encode_hot_tail(records, [], region_length(count, 0))
         header = Header(
             sequence=1,
-            created_at=self.latest,
-            updated_at=self.latest,
+            created_at=self.latest if created_at is None else created_at,
+            updated_at=max(self.latest, updated_at),
             kv_offset=c.HEADERS_LENGTH,
             kv_length=block_length(self.stage),
             hot_tail_offset=self.length,
             stage=self.stage,
-            head=target,
+            head=target if head is None else head,
             entry_count=self.entries,
             backup_type=backup_type,
             base=base,
@@ -147,12 +160,14 @@ def check_absent(path: str) -> None:
 
 
 @contextmanager
-def new_file(path: str) -> Iterator[Sink]:
+def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
     """A sink whose file gets its name at the end of the block; on any error nothing is left.
 
-    Makes missing parent folders. Raises ExistsError, NotDurableError, OSError.
+    Makes missing parent folders. `over`: takes the place of the file of that name, at once, and
+    has its permissions; on an error that one stays. Raises ExistsError, NotDurableError, OSError.
     """
-    check_absent(path)
+    if not over:
+        check_absent(path)
     part = path + PART
     with _disk_errors(path):
         os.makedirs(folder_of(path), exist_ok=True)
@@ -160,13 +175,15 @@ def new_file(path: str) -> Iterator[Sink]:
         file = DataFile.open(part, create=True)
     sink = Sink(file)
     try:
+        if over:
+            os.fchmod(file.fd, os.stat(path).st_mode & 0o7777)
         yield sink
         with _disk_errors(path):
-            rename_new(part, path)
+            (replace if over else rename_new)(part, path)
     except BaseException:
         sink.release()
         # Once renamed, its name may still not be durable: what is reported as failed must go.
-        for name in (part, path):
+        for name in (part,) if over else (part, path):
             with suppress(OSError):
                 if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
                     remove(name)

@@ -301,6 +301,16 @@ def rename_new(source: str, target: str) -> None:
         raise NotDurableError(path=target, reason=reason) from error
 
 
+def replace(source: str, target: str) -> None:
+    """Puts a finished, synced file in the place of another, durably; NotDurableError."""
+    try:
+        _layer.replace(source, target)
+        _layer.fsync_folder(folder_of(target))
+    except OSError as error:
+        reason = f"rename: {error.strerror or error}"
+        raise NotDurableError(path=target, reason=reason) from error
+
+
 def remove(path: str) -> None:
     """Removes a name if it is there (a half-made file)."""
     with contextlib.suppress(FileNotFoundError):
