@@ -128,12 +128,15 @@ class ApiKeys:
 
     def make_signing_key(self) -> bytes:
         """The 32 bytes that sign tokens, made and committed if there are none."""
-        return self.signing_key() or self._db.run_alone(
-            lambda tx: access.create_signing_key(tx.writer)
-        )
+        known = self.signing_key()
+        if known is not None:
+            return known
+        made = self._db.run_alone(lambda tx: access.create_signing_key(tx.writer))
+        self.changed()
+        return made
 
     def changed(self) -> None:
-        """Says that keys were made or revoked."""
+        """Says that something about keys was committed."""
         self.generation += 1
 
 
