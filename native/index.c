@@ -16,19 +16,22 @@ bool aeor_voids_rise(const uint8_t *voids, uint64_t count) {
     return true;
 }
 
-/* True if the bytes from `offset` meet a void; they end at the end of numbers at the latest. */
-static bool in_void(const struct aeor_index *index, uint64_t offset, uint64_t length) {
-    uint64_t low = 0, high = index->void_count;
+bool aeor_voids_meet(const uint8_t *voids, uint64_t count, uint64_t offset, uint64_t length) {
+    uint64_t low = 0, high = count;
     uint64_t end = length <= UINT64_MAX - offset ? offset + length : UINT64_MAX;
     while (low < high) { /* the first void that ends behind the offset */
         uint64_t middle = low + (high - low) / 2;
-        if (aeor_get64(index->voids + 16 * middle + 8) > offset) {
+        if (aeor_get64(voids + 16 * middle + 8) > offset) {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
-    return low < index->void_count && aeor_get64(index->voids + 16 * low) < end;
+    return low < count && aeor_get64(voids + 16 * low) < end;
+}
+
+static bool in_void(const struct aeor_index *index, uint64_t offset, uint64_t length) {
+    return aeor_voids_meet(index->voids, index->void_count, offset, length);
 }
 
 static bool page_covered(const struct aeor_index *index, uint64_t page) {
@@ -157,6 +160,20 @@ int aeor_index_slot(const struct aeor_index *index, const uint8_t *key, bool che
     *slot = page * AEOR_PAGE_ENTRIES + at;
     code = answer(aeor_page_entry(image, at) + AEOR_HASH, hit);
     return code == AEOR_OK && in_void(index, hit->offset, hit->total_length) ? AEOR_ABSENT : code;
+}
+
+bool aeor_index_overlaid(const struct aeor_index *index, const uint8_t *key) {
+    return table_record(index, key, index->table_count) != NULL;
+}
+
+bool aeor_index_covered(const struct aeor_index *index, uint64_t page) {
+    return page_covered(index, page);
+}
+
+bool aeor_index_counts(const struct aeor_index *index, const uint8_t *entry) {
+    return !(entry[AEOR_HASH] & AEOR_KV_DELETED) &&
+           !in_void(index, aeor_get64(entry + AEOR_HASH + 1), aeor_get32(entry + AEOR_HASH + 9)) &&
+           !aeor_index_overlaid(index, entry);
 }
 
 const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot) {

@@ -33,6 +33,10 @@ struct aeor_hit {
 /* True if each void ends behind its start and no later than the next one's start. */
 bool aeor_voids_rise(const uint8_t *voids, uint64_t count);
 
+/* True if the bytes from `offset` meet one of these voids; they end at the end of numbers at the
+ * latest. */
+bool aeor_voids_meet(const uint8_t *voids, uint64_t count, uint64_t offset, uint64_t length);
+
 /* Where the entry of `key` (32 bytes) is: fills kv, offset and total_length. */
 int aeor_index_find(const struct aeor_index *index, const uint8_t *key, struct aeor_hit *hit);
 
@@ -72,6 +76,15 @@ int aeor_index_scan_tables(const struct aeor_index *index, int kv_type,
 /* aeor_page_load, tried again for a while if the page is bad: a writer may be at work. */
 int aeor_index_page(const struct aeor_index *index, uint64_t page, uint8_t image[AEOR_PAGE],
                     uint32_t *count);
+
+/* Whether a page's entry counts: it is not deleted, meets no void, and no table overlays it. */
+bool aeor_index_counts(const struct aeor_index *index, const uint8_t *entry);
+
+/* Whether a table has a record of the key, perhaps a deleted one. */
+bool aeor_index_overlaid(const struct aeor_index *index, const uint8_t *key);
+
+/* Whether the tables alone answer for a page. */
+bool aeor_index_covered(const struct aeor_index *index, uint64_t page);
 
 /* The record behind a slot of the tables, or NULL. */
 const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "blake3.h"
 #include "map.h"
 #include "node.h"
 #include "table.h"
@@ -35,9 +36,11 @@ struct aeor_walk {
     pthread_cond_t wake;
     /* Under the mutex; `stopped` and `idle` are also read without it, as hints. */
     struct items queue;
-    struct aeor_fault fault;
+    struct aeor_fault fault, *faults; /* faults: the caller's, to go on behind each of them */
+    uint64_t fault_count, fault_capacity;
     uint32_t idle;
     bool stopped, finished;
+    bool path_keys; /* set before the workers begin */
 };
 
 struct aeor_walker {
@@ -72,10 +75,31 @@ static bool is_stopped(struct aeor_walk *walk) {
     return __atomic_load_n(&walk->stopped, __ATOMIC_RELAXED);
 }
 
-/* Keeps the first fault and ends the walk; gives the code back. */
+enum { SKIPPED = 100, RECENT = 16 }; /* SKIPPED: a fault was noted, and the walk goes on */
+
+/* Notes a fault, unless it is one of the newest: one missing entry may be needed at many places. */
+static void note(struct aeor_walk *walk, const struct aeor_fault *fault) {
+    uint64_t noted = walk->fault_count < walk->fault_capacity ? walk->fault_count
+                                                              : walk->fault_capacity;
+    for (uint64_t i = noted; i > 0 && noted - i < RECENT; i--) {
+        if (memcmp(walk->faults[i - 1].key, fault->key, AEOR_HASH) == 0) return;
+    }
+    if (walk->fault_count < walk->fault_capacity) walk->faults[walk->fault_count] = *fault;
+    walk->fault_count++;
+}
+
+/* Keeps the first fault and ends the walk, or notes it if faults are collected; gives the code. */
 static int fail(struct aeor_walk *walk, int code, uint8_t type, const uint8_t *key,
                 const struct aeor_hit *hit) {
+    if (code == SKIPPED) return code;
     pthread_mutex_lock(&walk->mutex);
+    if (walk->faults != NULL && code != AEOR_ERR_MEMORY && code != AEOR_ERR_PAGE) {
+        struct aeor_fault fault = {code, type, {0}, hit->offset, hit->page};
+        memcpy(fault.key, key, AEOR_HASH);
+        note(walk, &fault);
+        pthread_mutex_unlock(&walk->mutex);
+        return SKIPPED;
+    }
     if (walk->fault.code == AEOR_OK && !walk->stopped) {
         walk->fault = (struct aeor_fault){code, type, {0}, hit->offset, hit->page};
         memcpy(walk->fault.key, key, AEOR_HASH);
@@ -132,7 +156,9 @@ static int meet(struct aeor_walk *walk, uint8_t type, const uint8_t *key, struct
                 uint64_t *slot, bool *fresh) {
     struct aeor_hit hit = {0};
     int code = aeor_walk_locate(walk->index, key, type, &hit, slot);
-    if (code != AEOR_OK) return fail(walk, code, type, key, &hit);
+    *fresh = false;
+    if (code != AEOR_OK) code = fail(walk, code, type, key, &hit);
+    if (code != AEOR_OK) return code == SKIPPED ? AEOR_OK : code;
     *fresh = mark(walk->marks, *slot);
     if (*fresh) {
         *item = (struct item){hit.offset, hit.total_length, 0, 0, type, {0}};
@@ -154,6 +180,34 @@ static int fail_inside(struct aeor_walk *walk, int code, const struct item *item
     return fail(walk, code, item->type, item->key, &hit);
 }
 
+/* Marks the path key of a record, if the index has it. */
+static int meet_path_key(struct aeor_walk *walk, const struct item *item, const uint8_t *path,
+                         uint64_t length) {
+    static const char file[] = "file:", symlink[] = "symlink:";
+    bool is_file = item->type == AEOR_TYPE_FILE;
+    const char *prefix = is_file ? file : symlink;
+    size_t prefix_length = is_file ? sizeof file - 1 : sizeof symlink - 1;
+    uint8_t key[AEOR_HASH], text[512];
+    struct aeor_hit hit = {0};
+    uint64_t slot;
+    if (prefix_length + length <= sizeof text) {
+        memcpy(text, prefix, prefix_length);
+        memcpy(text + prefix_length, path, (size_t)length);
+        aeor_blake3(text, prefix_length + (size_t)length, key);
+    } else {
+        aeor_blake3_hasher hasher;
+        aeor_blake3_init(&hasher);
+        aeor_blake3_update(&hasher, (const uint8_t *)prefix, prefix_length);
+        aeor_blake3_update(&hasher, path, (size_t)length);
+        aeor_blake3_digest(&hasher, key);
+    }
+    int code = aeor_index_slot(walk->index, key, false, &hit, &slot);
+    if (code == AEOR_ABSENT) return AEOR_OK;
+    if (code != AEOR_OK) return fail(walk, code, item->type, key, &hit);
+    mark(walk->marks, slot);
+    return AEOR_OK;
+}
+
 /* A file record's chunks; of a symlink's record, that it is one. */
 static int visit_record(struct aeor_walker *walker, const struct item *item) {
     struct aeor_walk *walk = walker->walk;
@@ -165,6 +219,9 @@ static int visit_record(struct aeor_walker *walker, const struct item *item) {
     code = aeor_record_fields(item->type, entry.version, walker->record.data, entry.value_length,
                               &fields, &bad_at);
     if (code != AEOR_OK) return fail_inside(walk, code, item);
+    if (walk->path_keys) {
+        code = meet_path_key(walk, item, walker->record.data + fields.name_at, fields.name_length);
+    }
     for (uint64_t i = 0; i < fields.key_count && code == AEOR_OK; i++) {
         struct item chunk;
         uint64_t slot;
@@ -187,6 +244,7 @@ static int visit_batch(struct aeor_walker *walker) {
     }
     for (uint32_t i = 0; i < walker->batched && code == AEOR_OK; i++) {
         code = is_stopped(walker->walk) ? AEOR_STOPPED : visit_record(walker, walker->batch + i);
+        if (code == SKIPPED) code = AEOR_OK;
     }
     walker->batched = 0;
     return code;
@@ -249,10 +307,10 @@ static int visit_directory(struct aeor_walker *walker, const struct item *item) 
     code = aeor_children_start(&children, walker->node.data, entry.value_length);
     while (code == AEOR_OK && (code = aeor_children_next(&children, &child)) == AEOR_OK) {
         int met = visit_child(walker, item, &child);
-        if (met != AEOR_OK) return met;
+        if (met != AEOR_OK && met != SKIPPED) return met;
     }
-    if (code != AEOR_ABSENT) return fail_inside(walker->walk, code, item);
-    return visit_batch(walker);
+    if (code != AEOR_ABSENT) code = fail_inside(walker->walk, code, item);
+    return code == AEOR_ABSENT || code == SKIPPED ? visit_batch(walker) : code;
 }
 
 static int visit(struct aeor_walker *walker, const struct item *item) {
@@ -337,7 +395,7 @@ int aeor_walker_run(struct aeor_walker *walker, uint64_t steps) {
             struct item item = walker->stack.data[--walker->stack.count];
             code = visit(walker, &item);
         }
-        if (code == AEOR_OK) code = share(walker);
+        if (code == AEOR_OK || code == SKIPPED) code = share(walker);
         if (code == AEOR_STOPPED) return code;
         if (code != AEOR_OK) {
             static const uint8_t no_key[AEOR_HASH];
@@ -392,6 +450,22 @@ int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uin
         if (code != AEOR_OK) return code;
     }
     return AEOR_OK;
+}
+
+void aeor_walk_path_keys(struct aeor_walk *walk) { walk->path_keys = true; }
+
+int aeor_walk_collect(struct aeor_walk *walk, struct aeor_fault *faults, uint64_t capacity) {
+    if (walk->folders != NULL) return AEOR_ERR_ARGUMENT;
+    walk->faults = faults;
+    walk->fault_capacity = capacity;
+    return AEOR_OK;
+}
+
+uint64_t aeor_walk_collected(struct aeor_walk *walk) {
+    pthread_mutex_lock(&walk->mutex);
+    uint64_t count = walk->fault_count;
+    pthread_mutex_unlock(&walk->mutex);
+    return count;
 }
 
 void aeor_walk_stop(struct aeor_walk *walk) {

@@ -54,6 +54,18 @@ void aeor_walk_free(struct aeor_walk *walk);
 int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uint64_t count,
                   bool alone);
 
+/* Also marks the path keys of the files and symlinks that it meets, as far as the index has them;
+ * before the workers begin. */
+void aeor_walk_path_keys(struct aeor_walk *walk);
+
+/* From now on a fault in the tree is noted in `faults` (the first `capacity` of them), and the walk
+ * goes on with what is left; not for walks with `folders`.  Without memory, or at a bad page, it
+ * still ends. */
+int aeor_walk_collect(struct aeor_walk *walk, struct aeor_fault *faults, uint64_t capacity);
+
+/* How many faults were met so far; perhaps more than there was room for. */
+uint64_t aeor_walk_collected(struct aeor_walk *walk);
+
 /* Ends the walk: every worker returns AEOR_STOPPED soon.  From any thread. */
 void aeor_walk_stop(struct aeor_walk *walk);
 

@@ -57,15 +57,22 @@ def with_walk(view: View, work: Callable[[Index], T]) -> T:
 
 
 def mark(
-    index: Index, root: bytes, marks: Marks, folders: Marks | None = None, *, jobs: int
+    index: Index,
+    roots: bytes,
+    marks: Marks,
+    folders: Marks | None = None,
+    *,
+    jobs: int,
+    path_keys: bool = False,
 ) -> None:
-    """Marks all that the directory `root` reaches and that is not marked yet.
+    """Marks all that the directories `roots` (keys, joined) reach and that is not marked yet.
 
     `folders`: also gets a bit for each directory, but none for B-tree nodes below their roots.
+    `path_keys`: also marks the path keys of the files and symlinks that it marks.
     """
     workers = jobs if marks.slots >= _SMALL else 1
-    walking = Walk(index, marks, folders, workers=workers)
-    walking.add(c.ENTRY_DIRECTORY, root)
+    walking = Walk(index, marks, folders, workers=workers, path_keys=path_keys)
+    walking.add(c.ENTRY_DIRECTORY, roots)
 
     def work() -> None:
         walker = Walker(walking)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aeordb.native._native import ffi, lib
 from aeordb.native.faults import MapFault, NativeFault, PageFault, WalkFault
-from aeordb.native.index import Index
+from aeordb.native.index import PAGES_AT_ONCE, Index
 from aeordb.native.table import check_key
 
 STEPS = 4096
@@ -45,6 +45,45 @@ class Marks:
         """Clears every bit that the other has not set."""
         self._combine(other, lib.AEOR_MARKS_KEEP)
 
+    def add_keys(self, index: Index, keys: bytes, stride: int = 32) -> int:
+        """Sets the bits of those keys that the index has; how many these are.
+
+        A key begins at every `stride` bytes of `keys`. Raises PageFault, MapFault.
+        """
+        if stride < 32 or len(keys) % stride:
+            raise ValueError(f"{len(keys)} bytes are no rows of {stride}")
+        self._check(index)
+        found: Any = ffi.new("uint64_t *")
+        fault: Any = ffi.new("struct aeor_fault *")
+        code = lib.aeor_marks_keys(
+            index.pointer, self.pointer, keys, len(keys) // stride, stride, found, fault
+        )
+        if code != lib.AEOR_OK:
+            raise_fault(code, fault)
+        return int(found[0])
+
+    def add_kinds(self, index: Index, kinds: Iterable[int], *, own: bool = False) -> None:
+        """Sets the bits of all entries of these KV types; reads every page.
+
+        `own`: also those that AeorDB keeps records of its own under (FORMAT.md 6).
+        Raises PageFault, MapFault.
+        """
+        self._check(index)
+        mask = 0
+        for kind in kinds:
+            mask |= 1 << kind
+        fault: Any = ffi.new("struct aeor_fault *")
+        for page in range(0, max(1, index.pages), PAGES_AT_ONCE):
+            code = lib.aeor_marks_kinds(
+                index.pointer, self.pointer, mask, own, page, page + PAGES_AT_ONCE, fault
+            )
+            if code != lib.AEOR_OK:
+                raise_fault(code, fault)
+
+    def _check(self, index: Index) -> None:
+        if int(lib.aeor_index_slots(index.pointer)) != self.slots:
+            raise ValueError("marks of another index")
+
     def _combine(self, other: Marks, how: int) -> None:
         if other.slots != self.slots:
             raise ValueError("marks of another index")
@@ -56,10 +95,17 @@ class Walk:
 
     A worker that waits for the others waits outside the GIL: all of them must run, or `stop` be
     called. `folders`: gets a bit for each directory, but none for the B-tree nodes below its own.
+    `path_keys`: those of the files and symlinks that it meets are marked too, where there are any.
     """
 
     def __init__(
-        self, index: Index, marks: Marks, folders: Marks | None = None, *, workers: int = 1
+        self,
+        index: Index,
+        marks: Marks,
+        folders: Marks | None = None,
+        *,
+        workers: int = 1,
+        path_keys: bool = False,
     ) -> None:
         self._alive = index, marks, folders
         own = ffi.NULL if folders is None else folders.pointer
@@ -67,6 +113,8 @@ class Walk:
         if walk == ffi.NULL:
             raise MemoryError("no memory for a walk")
         self.pointer: Any = ffi.gc(walk, lib.aeor_walk_free)
+        if path_keys:
+            lib.aeor_walk_path_keys(walk)
 
     def add(self, entry_type: int, keys: bytes, *, alone: bool = False) -> None:
         """Marks entries (32-byte keys, joined) as roots; `alone`: not what they lead to.
@@ -128,13 +176,16 @@ def count_places(index: Index, root: bytes, path: bytes = b"", *, limit: int) ->
     return sum(count for count, _ in _places(index, root, path, limit, rows=False))
 
 
-def list_places(index: Index, root: bytes, path: bytes = b"") -> Iterator[bytes]:
+def list_places(
+    index: Index, root: bytes, path: bytes = b"", *, limit: int = (1 << 64) - 1
+) -> Iterator[bytes]:
     """The folders of a version in batches of rows of PLACE bytes, a folder before those below it.
 
     A row: the `dir:` path key, the directory's key, and its entry's time (i64, milliseconds).
-    `path`: where the root hangs, without a slash at its end (empty: `/`).
+    `path`: where the root hangs, without a slash at its end (empty: `/`). Raises WalkFault, also
+    behind `limit` folders.
     """
-    return (rows for _, rows in _places(index, root, path, (1 << 64) - 1, rows=True))
+    return (rows for _, rows in _places(index, root, path, limit, rows=True))
 
 
 def _places(
