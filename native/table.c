@@ -94,6 +94,28 @@ int aeor_table_reserve(struct aeor_table *table, uint64_t count) {
     return AEOR_OK;
 }
 
+int aeor_table_copy(struct aeor_table *table, const struct aeor_table *other) {
+    if (other->count == 0) return AEOR_OK;
+    uint64_t count = other->count + 16; /* a copy is made to put more */
+    uint8_t *records = malloc(count * AEOR_RECORD);
+    uint32_t *slots = malloc(other->slot_count * sizeof *slots);
+    if (records == NULL || slots == NULL || 2 * count > other->slot_count) {
+        free(slots);
+        free(records);
+        int code = aeor_table_reserve(table, count);
+        return code != AEOR_OK ? code : aeor_table_put_many(table, other->records, other->count);
+    }
+    memcpy(records, other->records, other->count * AEOR_RECORD);
+    memcpy(slots, other->slots, other->slot_count * sizeof *slots);
+    table->records = records;
+    table->slots = slots;
+    table->count = other->count;
+    table->capacity = count;
+    table->slot_count = other->slot_count;
+    memcpy(table->seed, other->seed, sizeof table->seed);
+    return AEOR_OK;
+}
+
 int aeor_table_slot(struct aeor_table *table, const uint8_t *key, uint64_t *number, bool *fresh) {
     uint64_t slot = 0;
     if (table->slot_count != 0) {

@@ -18,6 +18,9 @@ struct aeor_table {
 void aeor_table_init(struct aeor_table *table, uint64_t seed0, uint64_t seed1);
 void aeor_table_free(struct aeor_table *table);
 
+/* Makes `table`, which is empty, one with the records of `other`. */
+int aeor_table_copy(struct aeor_table *table, const struct aeor_table *other);
+
 /* Room for `count` records in all. */
 int aeor_table_reserve(struct aeor_table *table, uint64_t count);
 

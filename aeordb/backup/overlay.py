@@ -113,6 +113,13 @@ class OverlayWriter(Layers):
                 entry_type, key, value, version=version, flags=flags, compression=compression
             )
 
+    def append_new(self, entries: Sequence[NewEntry]) -> None:
+        """Keeps those that no layer has."""
+        present = self.has_many([entry[4] for entry in entries])
+        self.append_many(
+            [entry for entry, there in zip(entries, present, strict=True) if not there]
+        )
+
     def tombstone(self, key: bytes) -> None:
         """Not for what is rebuilt: nothing is deleted."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
 from aeordb.format.nodes import Child
-from aeordb.storage.protocols import Buffer, Entry
+from aeordb.storage.protocols import Buffer, Entry, NewEntry
 from aeordb.storage.view import View
 from aeordb.tree.directory import edit_directory, list_children
 from aeordb.tree.paths import stored_name_fault
@@ -221,6 +221,9 @@ class _Nodes:
     def append_many(self, entries: Iterable[tuple[int, int, int, int, bytes, Buffer]]) -> None:
         for *_, key, value in entries:
             self.made[key] = bytes(value)
+
+    def append_new(self, entries: Sequence[NewEntry]) -> None:
+        self.append_many(entries)
 
     def has_many(self, keys: Sequence[bytes]) -> list[bool]:
         return [key in self.made for key in keys]

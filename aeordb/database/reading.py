@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO, cast
 
 from aeordb.database.results import Kind, Stat
@@ -51,6 +52,27 @@ class View:
         """Whether anything stands at the path; a symlink is not followed."""
         return find(self._reader, self.root, parse_path(os.fspath(path))) is not None
 
+    def follow(self, path: Path) -> Stat:
+        """What stands at a path when symlinks are followed; its `path` is where that is.
+
+        Raises NotFoundError, UsageError (a loop).
+        """
+        place = parse_path(os.fspath(path))
+        child = find(self._reader, self.root, place)
+        if child is None or child.kind == c.KIND_SYMLINK:
+            place, child = follow(self._reader, self.root, place)
+        return make_stat(self._reader, place, child)
+
+    def is_root(self) -> bool:
+        """Whether this is the root of a version: other folders have hashes too.
+
+        Files know the path that they were put at; the first one found must lie there.
+        """
+        for place, child in walk(self._reader, self.root, hidden=True):
+            if child.kind == c.KIND_FILE:
+                return read_record(self._reader, child, place).path == place
+        return True
+
     def read(self, path: Path) -> bytes:
         """A file's whole content; symlinks are followed. Raises NotFoundError, UsageError."""
         place, child = self._file(path)
@@ -63,14 +85,22 @@ class View:
         return cast(BinaryIO, open_file(self._reader, record, jobs=2))
 
     def list(
-        self, path: Path = "/", *, hidden: bool = False, hashes: bool = True
+        self,
+        path: Path = "/",
+        *,
+        hidden: bool = False,
+        hashes: bool = True,
+        offset: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Stat]:
         """What lies in a folder, in byte order of names; of a file or symlink, itself.
 
         `hidden`: also names that begin with `.aeordb-`. Without `hashes`, content hashes stay
-        None and no file's record is read.
+        None and no file's record is read. `offset`: so many are left out; `limit`: at most so many.
         """
-        return self._walk(path, hidden=hidden, hashes=hashes, recursive=False)
+        return self._walk(
+            path, hidden=hidden, hashes=hashes, recursive=False, offset=offset, limit=limit
+        )
 
     def walk(
         self, path: Path = "/", *, hidden: bool = False, hashes: bool = True
@@ -118,11 +148,20 @@ class View:
                 if depth is None or fnmatch.fnmatchcase(_name(stat.path), wanted[level - 1]):
                     folders.append(TreePath(stat.path))
 
-    def _walk(self, path: Path, *, hidden: bool, hashes: bool, recursive: bool) -> Iterator[Stat]:
+    def _walk(
+        self,
+        path: Path,
+        *,
+        hidden: bool,
+        hashes: bool,
+        recursive: bool,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Stat]:
         place = parse_path(os.fspath(path))
-        for found, child in walk(
-            self._reader, self.root, place, hidden=hidden, recursive=recursive
-        ):
+        found_all = walk(self._reader, self.root, place, hidden=hidden, recursive=recursive)
+        end = None if limit is None else offset + limit
+        for found, child in islice(found_all, offset, end):
             yield make_stat(self._reader, found, child, hashes=hashes)
 
     def _find(self, place: TreePath) -> Child:
@@ -141,11 +180,20 @@ class View:
         return place, child
 
 
-def make_stat(reader: Reader, path: TreePath, child: Child, *, hashes: bool = True) -> Stat:
-    """The public form of a child entry; reads the record for content hash and link target."""
+def make_stat(
+    reader: Reader,
+    path: TreePath,
+    child: Child,
+    *,
+    hashes: bool = True,
+    content: bytes | None = None,
+) -> Stat:
+    """The public form of a child entry; reads the record for link target and content hash,
+    unless `content` is that."""
     kind = _KINDS[child.kind]
     if kind == "file":
-        content = read_record(reader, child, path).content_hash if hashes else None
+        if content is None and hashes:
+            content = read_record(reader, child, path).content_hash
         return Stat(
             path,
             kind,

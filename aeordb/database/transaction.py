@@ -147,7 +147,7 @@ class Transaction:
                 advance=progress.advance,
             )
         self.edit.put_child(place, stored.child, stored.record)
-        return make_stat(self.writer, place, stored.child)
+        return make_stat(self.writer, place, stored.child, content=stored.content_hash)
 
     def put_tree(
         self,

@@ -53,6 +53,12 @@ class Table:
         table.put_many(records)
         return table
 
+    def copy(self) -> "Table":
+        """Another table with the same records."""
+        table = Table()
+        self._check(lib.aeor_table_copy(table.pointer, self.pointer))
+        return table
+
     def __len__(self) -> int:
         return int(self.pointer.count)
 

@@ -97,6 +97,10 @@ class Log:
         """Writes framed entries into free ranges or at the log's end; their offsets."""
         if not self.voids:
             return self._append(frames, lengths)
+        whole = self.voids.take(len(frames))
+        if whole is not None:
+            self.file.write(whole, frames)
+            return _running(whole, lengths)
         view = memoryview(frames)
         offsets: list[int] = []
         unplaced: list[tuple[int, memoryview]] = []
@@ -197,11 +201,14 @@ class Log:
 
     def write_voids(self, voids: VoidMap | None = None) -> None:
         """Gives every free range of the committed list its void entry, with zeros inside."""
-        for offset, what in (self.voids if voids is None else voids).pending_writes():
-            if isinstance(what, bytes):
-                self.file.write(offset, what)
-            else:
-                self.write_zeros(*what)
+        for offset, header, zeros in (self.voids if voids is None else voids).pending_writes():
+            end = offset + len(header)
+            if zeros and zeros[0][0] <= end < sum(zeros[0]) <= end + _PUNCH_FROM:
+                # One write for what lies in a row.
+                header = header.ljust(sum(zeros.pop(0)) - offset, b"\0")
+            for extent in zeros:
+                self.write_zeros(*extent)
+            self.file.write(offset, header)
 
     def write_zeros(self, offset: int, length: int) -> None:
         """Makes a range read as zeros, out of the file system's hands where it can be."""

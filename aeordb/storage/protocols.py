@@ -77,6 +77,9 @@ class Writer(Reader, Protocol):
     def append_many(self, entries: Sequence[NewEntry]) -> None:
         """Adds entries in their order."""
 
+    def append_new(self, entries: Sequence[NewEntry]) -> None:
+        """Adds those entries whose keys the index lacks: for keys that say what the value is."""
+
     def tombstone(self, key: bytes) -> None:
         """Marks the key as deleted in the index; an append after it makes the key live again."""
 

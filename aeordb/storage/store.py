@@ -260,7 +260,7 @@ def _merged(committed: Table, pending: Table) -> Table:
     The larger one may be millions of records long: it is not copied if that can be helped.
     """
     if len(pending) <= len(committed):
-        merged = Table.from_records(committed.record_view())
+        merged = committed.copy()
         merged.put_many(pending.record_view())
         return merged
     for record in split_records(committed.record_view()):

@@ -167,16 +167,15 @@ class VoidMap:
             if offset not in self._waiting:
                 self._remove(self._by_offset[offset])
 
-    def pending_writes(self) -> Iterator[tuple[int, bytes | Extent]]:
-        """What must be written: (offset, header bytes), or (offset, (offset, length)) for zeros.
+    def pending_writes(self) -> Iterator[tuple[int, bytes, list[Extent]]]:
+        """What must be written: each void entry's offset, its header, and where it needs zeros.
 
-        The caller writes all of it; the ranges count as intact from then on.
+        Zeros go first: they may meet the header. The caller writes all of it; the ranges count as
+        intact from then on.
         """
         for void in list(self._waiting.values()):
             if void.length >= c.VOID_MIN_LENGTH:
-                for offset, length in void.zeros:
-                    yield offset, (offset, length)
-                yield void.offset, void_header(void.length)
+                yield void.offset, void_header(void.length), void.zeros
                 void.header = False
                 void.zeros = []
             del self._waiting[void.offset]

@@ -15,7 +15,7 @@ from aeordb.native.framing import frame_entries
 from aeordb.native.index import Index
 from aeordb.native.table import Table
 from aeordb.storage.commit import Log
-from aeordb.storage.protocols import Buffer
+from aeordb.storage.protocols import Buffer, NewEntry
 from aeordb.storage.state import State
 from aeordb.storage.view import View, make_index
 
@@ -44,6 +44,8 @@ class WriteView(View):
         self._reach = log.state.header.log_start
         self._queue: dict[bytes, Spec] = {}
         self._queued_bytes = 0
+        # Of what is queued: the keys that the index may have, whose entries are dropped then.
+        self._unsure: set[bytes] = set()
 
     def append(
         self,
@@ -56,16 +58,24 @@ class WriteView(View):
         compression: int = 0,
     ) -> None:
         """Adds an entry; of several under one key the newest stands."""
-        self._queue[key] = (entry_type, version, flags, compression, value)
-        self._queued_bytes += len(value)
+        self.append_many([(entry_type, version, flags, compression, key, value)])
+
+    def append_many(self, entries: Iterable[NewEntry]) -> None:
+        """Adds many entries: rows of (type, version, flags, compression, key, value)."""
+        for entry_type, version, flags, compression, key, value in entries:
+            self._unsure.discard(key)
+            self._queue[key] = (entry_type, version, flags, compression, value)
+            self._queued_bytes += len(value)
         if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
             self.flush()
 
-    def append_many(self, entries: Iterable[tuple[int, int, int, int, bytes, Buffer]]) -> None:
-        """Adds many entries: rows of (type, version, flags, compression, key, value)."""
+    def append_new(self, entries: Sequence[NewEntry]) -> None:
+        """Adds those entries whose keys the index lacks: for keys that say what the value is."""
         for entry_type, version, flags, compression, key, value in entries:
-            self._queue[key] = (entry_type, version, flags, compression, value)
-            self._queued_bytes += len(value)
+            if key not in self._queue:
+                self._queue[key] = (entry_type, version, flags, compression, value)
+                self._queued_bytes += len(value)
+                self._unsure.add(key)
         if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
             self.flush()
 
@@ -88,6 +98,7 @@ class WriteView(View):
     def tombstone(self, key: bytes) -> None:
         """Marks the key as deleted in the index, if it is there."""
         self._queue.pop(key, None)
+        self._unsure.discard(key)
         found = self.index.find(key)
         if found is not None:
             kv, offset, length = found
@@ -118,10 +129,13 @@ class WriteView(View):
     @property
     def changed(self) -> bool:
         """Whether anything was written or marked."""
+        if self._unsure:
+            self.flush()
         return bool(self._queue) or len(self.pending) > 0
 
     def flush(self) -> None:
         """Frames and places what is queued."""
+        self._drop_present()
         if not self._queue:
             return
         keys = list(self._queue)
@@ -147,17 +161,24 @@ class WriteView(View):
         self.new_keys += len(keys)
         self._index = None
 
+    def _drop_present(self) -> None:
+        """Takes out of the queue what is only to be added if the index lacks it, and does not."""
+        if not self._unsure:
+            return
+        keys = list(self._unsure)
+        self._unsure.clear()
+        for key, there in zip(keys, super().has_many(keys), strict=True):
+            if there:
+                self._queued_bytes -= len(self._queue.pop(key)[4])
+
     def _remember(self, first: int, offsets: list[int]) -> None:
         """Keeps the directory nodes of a small batch; links stand under keys that change."""
         if len(self._queue) > _RECENT:
             return
         recent = self._log.recent
         for i, (key, spec) in enumerate(self._queue.items()):
-            entry_type, version, flags, compression, value = spec
-            if entry_type == c.ENTRY_DIRECTORY and len(value) != c.HASH_LENGTH:
-                recent[key] = Entry(
-                    entry_type, version, flags, compression, first + i, offsets[i], bytes(value)
-                )
+            if spec[0] == c.ENTRY_DIRECTORY and len(spec[4]) != c.HASH_LENGTH:
+                recent[key] = Entry(*spec[:4], first + i, offsets[i], bytes(spec[4]))
         while len(recent) > _RECENT:
             del recent[next(iter(recent))]
 

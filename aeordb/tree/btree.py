@@ -107,13 +107,10 @@ class NodeSink:
         if not self._pending:
             return
         keys = blake3_many(self._pending, BTREE_PREFIX)
-        self._writer.append_many(
+        self._writer.append_new(
             [
                 (c.ENTRY_DIRECTORY, c.VALUE_VERSION, 0, c.COMPRESSION_NONE, key, value)
-                for key, value, there in zip(
-                    keys, self._pending, self._writer.has_many(keys), strict=True
-                )
-                if not there
+                for key, value in zip(keys, self._pending, strict=True)
             ]
         )
         self._keys += keys

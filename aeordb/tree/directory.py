@@ -159,8 +159,7 @@ def _splice_listing(
 
 def _write_listing(writer: Writer, value: bytes) -> tuple[bytes, int]:
     key = directory_content_key(value)
-    if not writer.has_many([key])[0]:
-        writer.append(c.ENTRY_DIRECTORY, key, value)
+    writer.append_new([(c.ENTRY_DIRECTORY, c.VALUE_VERSION, 0, c.COMPRESSION_NONE, key, value)])
     return key, len(value)
 
 

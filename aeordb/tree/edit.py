@@ -39,6 +39,8 @@ class TreeEdit:
         self._writer = writer
         self._tree = OpenTree(writer, base)
         self._failed = False
+        # The last path that check_put let pass, until something changes.
+        self._checked: tuple[TreePath, Child | None] | None = None
 
     @property
     def base(self) -> bytes:
@@ -64,6 +66,8 @@ class TreeEdit:
 
         Call it before storing something large. Its `created` is the one to keep.
         """
+        if self._checked is not None and self._checked[0] == path:
+            return self._checked[1]
         check_writable(path)
         if path == ROOT:
             raise PathError(path=path, reason="the root is a folder")
@@ -76,6 +80,7 @@ class TreeEdit:
                 path=path,
                 hint="Delete or move the folder first, or choose another path.",
             )
+        self._checked = path, child
         return child
 
     def put_child(self, path: TreePath, child: Child, record: bytes | None = None) -> None:
@@ -86,6 +91,7 @@ class TreeEdit:
         for a system root and for a parent that is no folder, ExistsError where a folder stands.
         """
         old = self.check_put(path)
+        self._checked = None
         folder_path, name = split(path)
         if child.kind not in _RECORD_TYPE or child.name != name:
             raise ValueError(f"no file or symlink called {name!r}: {child!r}")
@@ -140,6 +146,7 @@ class TreeEdit:
             self._tree.check_parents(path)
         elif child.kind != c.KIND_DIRECTORY:
             raise ExistsError(f"{quote(path)} is {kind_name(child.kind)}", path=path)
+        self._checked = None
         folder = self._tree.make(path)
         if path != ROOT and (created is not None or updated is not None):
             folder.created = folder.created if created is None else created
@@ -166,6 +173,7 @@ class TreeEdit:
         return self._delete(path, child)
 
     def _delete(self, path: TreePath, child: Child) -> int:
+        self._checked = None
         count = self._remove(self._subtree(path, child))
         self._tree.drop(path)
         folder_path, name = split(path)
@@ -220,6 +228,7 @@ class TreeEdit:
         if self._tree.lookup(target) is not None:
             raise ExistsError(path=target)
         self._tree.check_parents(target)
+        self._checked = None
         self.seal(source)
         child = self._tree.folder_child(source)
         relocate.check_paths(self._writer, child, source, target)

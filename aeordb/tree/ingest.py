@@ -18,17 +18,18 @@ from aeordb.format import constants as c
 from aeordb.format.keys import file_identity_key
 from aeordb.format.nodes import Child
 from aeordb.format.records import encode_file_record
-from aeordb.storage.protocols import BulkWriter, NewEntry, Writer
+from aeordb.storage.protocols import BulkWriter, Writer
 from aeordb.tree.blocks import How, Source, read_blocks
 from aeordb.tree.chunking import Chunk, Framed
 from aeordb.tree.content_types import guess, is_compressed
 
 
 class Stored(NamedTuple):
-    """A stored file: its child entry, and the record as it was appended."""
+    """A stored file: its child entry, the record as it was appended, and the hash of its bytes."""
 
     child: Child
     record: bytes
+    content_hash: bytes
 
 
 def default_jobs() -> int:
@@ -113,15 +114,16 @@ def store_content(
     chunk_list = bytes(keys)
     created = now if created is None else created
     updated = now if updated is None else updated
+    content_hash = hasher.digest()
     record = encode_file_record(
-        path, content_type, size, created, updated, hasher.digest(), metadata, chunk_list
+        path, content_type, size, created, updated, content_hash, metadata, chunk_list
     )
     identity = file_identity_key(path, content_type, chunk_list)
     name = path[path.rfind("/") + 1 :]
     child = Child(
         c.KIND_FILE, identity, size, created, updated, name, content_type, virtual_time=now
     )
-    return Stored(child, record)
+    return Stored(child, record, content_hash)
 
 
 def append_record(writer: Writer, stored: Stored, *, system: bool = False) -> None:
@@ -137,13 +139,12 @@ def append_record(writer: Writer, stored: Stored, *, system: bool = False) -> No
 
 def append_chunks(writer: Writer, chunks: Sequence[Chunk], flags: int = 0) -> None:
     """Appends those chunks that the writer lacks, each once."""
-    append_new(
-        writer,
+    writer.append_new(
         [
             # What lies in a block's room does not stay there.
             (c.ENTRY_CHUNK, c.VALUE_VERSION, flags, compression, key, bytes(value))
             for key, compression, value, _ in chunks
-        ],
+        ]
     )
 
 
@@ -160,12 +161,3 @@ def append_framed(writer: BulkWriter, framed: Framed) -> None:
         keys, lengths = list(compress(keys, missing)), list(compress(lengths, missing))
     if keys:
         writer.append_framed(frames, keys, [c.KV_CHUNK] * len(keys), lengths)
-
-
-def append_new(writer: Writer, entries: Sequence[NewEntry]) -> None:
-    """Appends those entries whose keys the writer lacks, each key once."""
-    distinct = {entry[4]: entry for entry in entries}
-    present = writer.has_many(list(distinct))
-    writer.append_many(
-        [entry for entry, there in zip(distinct.values(), present, strict=True) if not there]
-    )

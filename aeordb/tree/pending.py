@@ -23,6 +23,8 @@ _KIND_NAME: Final = {
     c.KIND_DIRECTORY: "a folder",
     c.KIND_SYMLINK: "a symlink",
 }
+_FOUND_MAX: Final = 64
+_UNASKED: Final = Child(0, b"", 0, 0, 0, "")
 
 
 def kind_name(kind: int) -> str:
@@ -68,6 +70,8 @@ class OpenTree:
 
     def __init__(self, writer: Writer, base: bytes) -> None:
         self._writer = writer
+        # What was asked for last, by directory hash and name: a put asks several times.
+        self._found: dict[tuple[bytes, str], Child | None] = {}
         self._start(base)
 
     def _start(self, base: bytes) -> None:
@@ -153,10 +157,17 @@ class OpenTree:
         return self._find(folder.base, name, folder.path)
 
     def _find(self, directory: bytes, name: str, path: TreePath) -> Child | None:
+        found = self._found.get((directory, name), _UNASKED)
+        if found is not _UNASKED:
+            return found
         try:
-            return find_child(self._writer, directory, name)
+            child = find_child(self._writer, directory, name)
         except DamagedError as error:
             raise at_path(error, path) from None
+        if len(self._found) >= _FOUND_MAX:
+            self._found.clear()
+        self._found[directory, name] = child
+        return child
 
     def folder_child(self, path: TreePath) -> Child:
         """The folder at `path`; NotFoundError, PathError for what is no folder."""

@@ -16,7 +16,6 @@ from aeordb.native.hashing import blake3_many
 from aeordb.storage.protocols import NewEntry, Writer
 from aeordb.tree.chunking import chunk_keys, compress_many, content_hashes, cut
 from aeordb.tree.content_types import is_compressed
-from aeordb.tree.ingest import append_new
 
 
 class NewFile(NamedTuple):
@@ -101,7 +100,7 @@ def _prepare_chunks(files: Sequence[NewFile]) -> tuple[list[NewEntry], list[byte
 
 def append_prepared(writer: Writer, prepared: Prepared) -> None:
     """Appends prepared files: new chunks, then each record under its identity and its path key."""
-    append_new(writer, prepared.chunks)
+    writer.append_new(prepared.chunks)
     entries: list[NewEntry] = []
     for child, record, path_key in zip(
         prepared.children, prepared.records, prepared.path_keys, strict=True

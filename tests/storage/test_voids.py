@@ -20,14 +20,12 @@ class Disk:
         self.free = bytearray(size)
 
     def write_pending(self, voids: VoidMap) -> None:
-        for offset, what in voids.pending_writes():
-            if isinstance(what, bytes):
-                assert all(self.free[offset : offset + len(what)])
-                self.data[offset : offset + len(what)] = what
-            else:
-                at, length = what
+        for offset, header, zeros in voids.pending_writes():
+            for at, length in zeros:
                 assert all(self.free[at : at + length]), "zeros over bytes in use"
                 self.data[at : at + length] = bytes(length)
+            assert all(self.free[offset : offset + len(header)])
+            self.data[offset : offset + len(header)] = header
 
     def check(self, voids: VoidMap) -> None:
         """The list is the model's free bytes; each range is one intact void entry."""

@@ -69,6 +69,11 @@ class FakeWriter:
             self.live[key] = entry
             self.tombstones.discard(key)
 
+    def append_new(self, entries: Sequence[NewEntry]) -> None:
+        for entry in entries:
+            if entry[4] not in self.live:
+                self.append_many([entry])
+
     def append_framed(
         self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
     ) -> None:
