@@ -71,6 +71,16 @@ class Sink:
         self.entries = 0
         self.latest = 0
 
+    @property
+    def fd(self) -> int:
+        """The file's descriptor, for reading what was written."""
+        return self._file.fd
+
+    @property
+    def log_start(self) -> int:
+        """Where the first entry stands."""
+        return c.HEADERS_LENGTH + block_length(self.stage)
+
     def begin(self, entries: int) -> None:
         """Starts a file of about so many entries; drops what was written before."""
         self.release()
