@@ -73,14 +73,15 @@ static bool next_entry(struct aeor_log_scan *scan, struct aeor_entry *entry, uin
 struct scanning {
     struct aeor_log_scan *scan;
     struct aeor_log_entry *entries;
-    uint64_t capacity, count;
+    uint64_t most, capacity, count;
 };
 
 static int scan_work(void *context) {
     struct scanning *work = context;
     struct aeor_entry entry;
-    uint64_t length;
-    while (work->count < work->capacity && next_entry(work->scan, &entry, &length)) {
+    uint64_t length, first = work->scan->offset;
+    while (work->count < work->capacity && work->scan->offset - first < work->most &&
+           next_entry(work->scan, &entry, &length)) {
         struct aeor_log_entry *out = work->entries + work->count++;
         memset(out, 0, sizeof *out);
         out->offset = entry.offset;
@@ -101,7 +102,12 @@ static int scan_work(void *context) {
 
 int aeor_log_scan(struct aeor_log_scan *scan, struct aeor_log_entry *entries, uint64_t capacity,
                   uint64_t *count) {
-    struct scanning work = {scan, entries, capacity, 0};
+    return aeor_log_window(scan, UINT64_MAX, entries, capacity, count);
+}
+
+int aeor_log_window(struct aeor_log_scan *scan, uint64_t most, struct aeor_log_entry *entries,
+                    uint64_t capacity, uint64_t *count) {
+    struct scanning work = {scan, entries, most, capacity, 0};
     if (scan->end > scan->map_length) return AEOR_ERR_BOUNDS;
     int code = aeor_guarded(scan->map, scan->map_length, scan_work, &work);
     *count = work.count;

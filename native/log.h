@@ -29,6 +29,10 @@ struct aeor_log_scan {
 int aeor_log_scan(struct aeor_log_scan *scan, struct aeor_log_entry *entries, uint64_t capacity,
                   uint64_t *count);
 
+/* The same, but ends once entries of at least `most` bytes together are found. */
+int aeor_log_window(struct aeor_log_scan *scan, uint64_t most, struct aeor_log_entry *entries,
+                    uint64_t capacity, uint64_t *count);
+
 /* A rebuild of the index: the caller fills in `scan` and `table`, and zeroes the rest. */
 struct aeor_rebuild {
     struct aeor_log_scan scan;
