@@ -98,6 +98,11 @@ class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
         """The root of the version that this handle reads."""
         return self.reader().head
 
+    @property
+    def writable(self) -> bool:
+        """Whether it can be changed: opened for writing, not closed, and no sync has failed."""
+        return self._store.takes_writes
+
     def refresh(self) -> bytes:
         """Takes the newest committed version (a handle opened with "r"); its root."""
         self._view = None

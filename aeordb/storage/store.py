@@ -101,6 +101,11 @@ class Store:
         """The file's descriptor, for reading."""
         return self._fd
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether it is open for writing, and no sync has failed (engine.md 3)."""
+        return self._log is not None and not self._broken()
+
     def view(self) -> View:
         """A view of the newest committed state, with its reader's lock."""
         self.check_open()
