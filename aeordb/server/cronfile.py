@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aeordb.errors import DamagedError, ExistsError, NotFoundError, UsageError
 from aeordb.format.system import CRON
 from aeordb.server.jobs import check_args
 from aeordb.server.schedules import UTC_NAME, Schedule
 from aeordb.server.settings import Settings
-from aeordb.storage.protocols import Reader
+from aeordb.storage.protocols import Reader, Writer
 from aeordb.versions.system import put_system_file, read_system_file
-
-if TYPE_CHECKING:
-    from aeordb import Database, Transaction
 
 SCHEDULES_MAX: Final = 1_000
 _BYTES_MAX = 4 << 20
@@ -28,17 +25,17 @@ _NAMES = ("id", "task_type", "schedule", "args", "enabled", "timezone")
 File = dict[str, Any]
 
 
-def read_schedules(database: Database) -> list[Schedule]:
+def read_schedules(reader: Reader) -> list[Schedule]:
     """The schedules that make sense, each id once. Raises DamagedError for a file that is not
     JSON as it should be."""
     found: dict[str, Schedule] = {}
-    for schedule, _ in _decoded(_read(database.reader())):
+    for schedule, _ in _decoded(_read(reader)):
         found.setdefault(schedule.id, schedule)
     return list(found.values())
 
 
-def add_schedule(database: Database, settings: Settings, fields: Mapping[str, Any]) -> Schedule:
-    """Adds a schedule and commits. Raises UsageError, PathError, ExistsError (the id)."""
+def add_schedule(writer: Writer, settings: Settings, fields: Mapping[str, Any]) -> Schedule:
+    """Adds a schedule. Raises UsageError, PathError, ExistsError (the id)."""
     schedule = _checked(settings, dict(fields))
 
     def add(file: File) -> Schedule:
@@ -49,13 +46,13 @@ def add_schedule(database: Database, settings: Settings, fields: Mapping[str, An
         file["schedules"].append(_fields(schedule))
         return schedule
 
-    return _edit(database, add)
+    return _edit(writer, add)
 
 
 def change_schedule(
-    database: Database, settings: Settings, name: str, changes: Mapping[str, Any]
+    writer: Writer, settings: Settings, name: str, changes: Mapping[str, Any]
 ) -> Schedule:
-    """Changes some fields of a schedule and commits. Raises NotFoundError, UsageError."""
+    """Changes some fields of a schedule. Raises NotFoundError, UsageError."""
     if changes.get("id", name) != name:
         raise UsageError("a schedule's id does not change", hint="Add a new one, delete this one.")
 
@@ -66,11 +63,11 @@ def change_schedule(
         fields.update(_fields(schedule))
         return schedule
 
-    return _edit(database, change)
+    return _edit(writer, change)
 
 
-def delete_schedule(database: Database, name: str) -> Schedule:
-    """Takes a schedule out and commits; what it was. Raises NotFoundError."""
+def delete_schedule(writer: Writer, name: str) -> Schedule:
+    """Takes a schedule out; what it was. Raises NotFoundError."""
 
     def delete(file: File) -> Schedule:
         schedule, _ = _find(file, name)
@@ -78,7 +75,7 @@ def delete_schedule(database: Database, name: str) -> Schedule:
         file["schedules"] = [fields for fields in file["schedules"] if id(fields) not in gone]
         return schedule
 
-    return _edit(database, delete)
+    return _edit(writer, delete)
 
 
 def _checked(settings: Settings, fields: dict[str, Any]) -> Schedule:
@@ -114,15 +111,13 @@ def _decoded(file: File) -> Iterator[tuple[Schedule, dict[str, Any]]]:
             continue
 
 
-def _edit(database: Database, operation: Callable[[File], Schedule]) -> Schedule:
-    def edit(tx: Transaction) -> Schedule:
-        file = _read(tx.writer)
-        schedule = operation(file)
-        text = json.dumps(file, indent=2, ensure_ascii=False, allow_nan=False)
-        put_system_file(tx.writer, CRON, text.encode(), _JSON)
-        return schedule
-
-    return database.run_alone(edit)
+def _edit(writer: Writer, operation: Callable[[File], Schedule]) -> Schedule:
+    file = _read(writer)
+    schedule = operation(file)
+    # What is refused is refused before anything is written: others may share the transaction.
+    data = json.dumps(file, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    put_system_file(writer, CRON, data, _JSON)
+    return schedule
 
 
 def _read(reader: Reader) -> File:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aeordb.database.plain import plain
 from aeordb.errors import PathError, UsageError, quote
 from aeordb.progress import Progress
 from aeordb.server.settings import Settings
@@ -101,7 +101,8 @@ def _run_backup(
     database: Database, settings: Settings, args: Args, time: int, progress: Progress
 ) -> Result:
     options = _check_backup(settings, args)
-    return to_json(database.backup(**options, now=time, progress=progress))
+    report: Result = plain(database.backup(**options, now=time, progress=progress))
+    return report
 
 
 def _check_gc(_settings: Settings, args: Args) -> bool:
@@ -115,7 +116,8 @@ def _run_gc(
     gc = getattr(database, "gc", None)
     if gc is None:
         raise UsageError("this version has no gc")
-    return to_json(gc(dry_run=_check_gc(settings, args), progress=progress))
+    report: Result = plain(gc(dry_run=_check_gc(settings, args), progress=progress))
+    return report
 
 
 JOBS: Final[Mapping[str, Job]] = {
@@ -126,17 +128,6 @@ JOBS: Final[Mapping[str, Job]] = {
     ),
     GC: Job({"dry_run": bool}, _check_gc, _run_gc),
 }
-
-
-def to_json(report: Any) -> Result:
-    """A report of the library as JSON: hashes in hex."""
-    return {item.name: _plain(getattr(report, item.name)) for item in dataclasses.fields(report)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _snapshot(args: Args) -> str | None:

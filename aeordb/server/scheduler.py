@@ -66,7 +66,9 @@ class Scheduler:
         Raises DamagedError for a file of schedules that cannot be read.
         """
         now = self._clock()
-        schedules = [one for one in read_schedules(self._database) if one.task_type in JOBS]
+        schedules = [
+            one for one in read_schedules(self._database.reader()) if one.task_type in JOBS
+        ]
         due: list[Schedule] = []
 
         def look(tallies: Tallies) -> Tallies:

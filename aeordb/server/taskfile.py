@@ -23,8 +23,8 @@ BY_HAND: Final = ""
 """In place of a schedule's id: a task that somebody asked for."""
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "interrupted"]
-STATUSES: Final = ("pending", "running", "completed", "failed", "cancelled", "interrupted")
-LIVE: Final = ("pending", "running")
+STATUSES: Final[tuple[Status, ...]] = ("pending", "running", "completed", "failed", "cancelled", "interrupted")
+LIVE: Final[tuple[Status, ...]] = ("pending", "running")
 ENDED: Final = STATUSES[2:]
 T = TypeVar("T")
 

@@ -54,9 +54,10 @@ class TaskList:
         self._tasks = {task.id: task for task in tasks}
         self._tallies = {(tally.schedule, tally.task_type): tally for tally in tallies}
         self._waiting = deque(task.id for task in tasks if task.status == "pending")
-        for task in tasks:
-            if task.status == "running":
-                self._end(task, "interrupted", error=_failure(_GONE))
+        interrupted = [task for task in tasks if task.status == "running"]
+        for task in interrupted:
+            self._end(task, "interrupted", error=_failure(_GONE))
+        self._has_news = bool(interrupted)
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -78,8 +79,8 @@ class TaskList:
     def progress(self, task: Task) -> dict[str, Any] | None:
         """How far a task is; None if it does not run."""
         with self._changed:
-            running = self._get(task.id).status == "running"
-            return self._watch.to_json() if running else None
+            now = self._tasks.get(task.id, task)
+            return self._watch.to_json() if now.status == "running" else None
 
     def is_live(self, schedule: str) -> bool:
         """Whether a task of this schedule waits or runs."""
@@ -152,7 +153,8 @@ class TaskList:
 
     def start(self) -> None:
         """Starts the thread that runs what waits."""
-        self.save()
+        if self._has_news:
+            self.save()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="aeordb-tasks")
         self._thread.start()

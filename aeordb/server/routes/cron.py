@@ -1,0 +1,113 @@
+"""`/system/cron`: the schedules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from aeordb.server import cronfile
+from aeordb.server.auth import root_key
+from aeordb.server.jobs import JOBS
+from aeordb.server.schedules import ID_MAX, UTC_NAME, Schedule
+from aeordb.server.uploads import Model, json_body, takes
+
+router = APIRouter(tags=["cron"], dependencies=[Depends(root_key)])
+Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
+
+
+class NewSchedule(Model):
+    """A schedule to be added. `schedule` is a cron expression of five fields, in `timezone`."""
+
+    id: Id
+    task_type: str
+    schedule: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    enabled: bool = True
+    timezone: str = UTC_NAME
+
+
+class ScheduleChanges(Model):
+    """What is to be changed of a schedule; `args` as a whole."""
+
+    task_type: str | None = None
+    schedule: str | None = None
+    args: dict[str, Any] | None = None
+    enabled: bool | None = None
+    timezone: str | None = None
+
+
+class Shown(BaseModel):
+    """A schedule, and its next run in milliseconds since 1970 UTC; null: none."""
+
+    id: str
+    task_type: str
+    schedule: str
+    args: dict[str, Any]
+    enabled: bool
+    timezone: str
+    next_run: int | None
+
+
+class ShownList(BaseModel):
+    """All schedules, in the order of their file."""
+
+    items: list[Shown]
+
+
+@router.get("/system/cron")
+async def list_schedules(request: Request) -> ShownList:
+    """The schedules. One whose `task_type` this server does not have never runs here."""
+    state = request.app.state
+
+    def read() -> list[Schedule]:
+        return cronfile.read_schedules(state.database.reader())
+
+    now = state.clock()
+    return ShownList(items=[_show(one, now) for one in await state.threads.run(read)])
+
+
+@router.post("/system/cron", status_code=201, openapi_extra=takes(NewSchedule))
+async def add_schedule(request: Request) -> Shown:
+    """Adds a schedule; it runs from now on."""
+    state = request.app.state
+    fields = (await json_body(request, NewSchedule)).model_dump()
+    schedule = await state.batches.run(
+        lambda tx: cronfile.add_schedule(tx.writer, state.settings, fields)
+    )
+    state.scheduler.poke()
+    return _show(schedule, state.clock())
+
+
+@router.patch("/system/cron/{schedule_id}", openapi_extra=takes(ScheduleChanges))
+async def change_schedule(request: Request, schedule_id: str) -> Shown:
+    """Changes some fields of a schedule. Another time than before counts from now on."""
+    state = request.app.state
+    changes = (await json_body(request, ScheduleChanges)).model_dump(exclude_none=True)
+    schedule = await state.batches.run(
+        lambda tx: cronfile.change_schedule(tx.writer, state.settings, schedule_id, changes)
+    )
+    state.scheduler.poke()
+    return _show(schedule, state.clock())
+
+
+@router.delete("/system/cron/{schedule_id}")
+async def delete_schedule(request: Request, schedule_id: str) -> Shown:
+    """Deletes a schedule; a task of it that waits or runs goes on."""
+    state = request.app.state
+    schedule = await state.batches.run(lambda tx: cronfile.delete_schedule(tx.writer, schedule_id))
+    state.scheduler.poke()
+    return _show(schedule, state.clock())
+
+
+def _show(schedule: Schedule, now: int) -> Shown:
+    return Shown(
+        id=schedule.id,
+        task_type=schedule.task_type,
+        schedule=schedule.schedule,
+        args=dict(schedule.args),
+        enabled=schedule.enabled,
+        timezone=schedule.timezone,
+        next_run=schedule.next_after(now) if schedule.task_type in JOBS else None,
+    )
