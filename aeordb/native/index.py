@@ -71,8 +71,9 @@ class Index:
             index.tables[number] = table.pointer
         index.table_count = len(self.tables)
         index.no_pages = covered is ALL
-        voids = _rising(voids)
-        index.voids, index.void_count = ffi.from_buffer("uint8_t[]", voids), len(voids) // 16
+        if voids:
+            voids = _rising(voids)
+            index.voids, index.void_count = ffi.from_buffer("uint8_t[]", voids), len(voids) // 16
         marks: Any = None
         if isinstance(covered, bytes):
             marks = index.covered = ffi.from_buffer("uint8_t[]", covered)
