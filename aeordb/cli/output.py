@@ -1,11 +1,9 @@
-"""How results look: pure functions from result objects to lines and to JSON values."""
+"""How results look: pure functions from result objects to lines."""
 
-import dataclasses
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aeordb import Stat
@@ -88,20 +86,3 @@ def listing_name(stat: "Stat", name: str) -> str:
     if stat.kind == "symlink":
         return f"{shown(name)} -> {shown(stat.target or '')}"
     return shown(name)
-
-
-def plain(value: Any) -> Any:
-    """A result as JSON has it: objects by their fields, hashes in hex, tuples as lists."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from aeordb.cli.output import escape, plain
+from aeordb.cli.output import escape
+from aeordb.database.plain import plain
 from aeordb.errors import IncompleteError, quote
 
 if TYPE_CHECKING:

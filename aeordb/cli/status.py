@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aeordb.cli.output import duration, headline, plain, shown, size, when
+from aeordb.cli.output import duration, headline, shown, size, when
 from aeordb.cli.shell import Command, Shell
+from aeordb.database.plain import plain
 from aeordb.errors import StaleError, quote
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aeordb.cli import output
+from aeordb.database.plain import plain
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def test_listing_lines_align_kind_size_and_time() -> None:
 
 def test_plain_makes_json_of_results() -> None:
     stat = Stat("/a", "file", 1)
-    told = output.plain({"hash": b"\x01\xff", "items": (stat,), "where": Path("x"), "none": None})
+    told = plain({"hash": b"\x01\xff", "items": (stat,), "where": Path("x"), "none": None})
     assert told == {
         "hash": "01ff",
         "items": [{"path": "/a", "kind": "file", "size": 1, "updated": 0, "target": None}],

@@ -1,0 +1,1 @@
+"""The database over HTTP (the extra `aeordb[server]`)."""

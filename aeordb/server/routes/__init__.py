@@ -1,0 +1,1 @@
+"""A file per noun: what the server answers, over the library."""
