@@ -26,13 +26,14 @@ from aeordb.database import access
 from aeordb.errors import DamagedError, UnauthorizedError
 from aeordb.format.errors import FormatError
 from aeordb.format.system import ROOT_USER, ApiKey, key_prefix, parse_key_text
-from aeordb.server.errors import BusyError, HTTPError, answer, from_fault
+from aeordb.server.errors import BusyError, HTTPError
 from aeordb.server.settings import Settings, is_loopback
 from aeordb.server.tokens import make_token, read_token
 
 if TYPE_CHECKING:
     from aeordb import Database
 
+TOKEN_PATH: Final = "/auth/token"
 OPEN_PATHS: Final = frozenset(("/system/health",))
 _KEY_START: Final = "aeor_k_"
 _CREDENTIAL_MAX: Final = 4096
@@ -52,11 +53,15 @@ class ForbiddenError(HTTPError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose request it is: the key's id (empty where none are asked for) and its user's."""
+    """Whose request it is: the key's id (empty where none are asked for) and its user's.
+
+    `by_token`: a token of the key was shown, not the key itself.
+    """
 
     key_id: str
     user_id: str
     root: bool
+    by_token: bool = False
 
 
 EVERYONE: Final = Identity("", ROOT_USER, True)
@@ -107,31 +112,37 @@ class Authenticator:
             return EVERYONE
         given = headers.getlist("authorization")
         scheme, _, credential = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        key = await self._find(credential.strip(" ")) if scheme.lower() == "bearer" else None
+        credential = credential.strip(" ")
+        if scheme.lower() != "bearer" or not 0 < len(credential) <= _CREDENTIAL_MAX:
+            raise refused()
+        if credential.startswith(_KEY_START):
+            return await self.identify_key(credential)
+        key = await self._find_token(credential)
+        if key is None:
+            raise refused()
+        return Identity(key.key_id, key.user_id, key.is_root, by_token=True)
+
+    async def identify_key(self, text: str) -> Identity:
+        """Whose key this is. Raises UnauthorizedError, BusyError."""
+        key = await self._find_key(text)
         if key is None:
             raise refused()
         return Identity(key.key_id, key.user_id, key.is_root)
 
-    async def key_of(self, text: str) -> ApiKey:
-        """The record of a key that can be used now. Raises UnauthorizedError, BusyError."""
-        key = await self._find_key(text)
-        if key is None:
-            raise refused()
-        return key
+    async def make_token(self, identity: Identity) -> tuple[str, int]:
+        """A token for the holder of a key, and the seconds that it lasts.
 
-    async def make_token(self, key: ApiKey) -> tuple[str, int]:
-        """A token for a key, and the seconds that it lasts."""
-        signing_key = (await self._keys()).signing_key
+        Raises UnauthorizedError where only a token was shown, or no key: a token that could be
+        exchanged for another would never end.
+        """
+        known = await self._keys()
+        key = self._usable(known, identity.key_id)
+        if key is None or identity.by_token:
+            raise refused()
+        signing_key = known.signing_key
         if signing_key is None:
             signing_key = await _in_thread(self._database.api_keys.make_signing_key)
         return make_token(signing_key, key, self._clock())
-
-    async def _find(self, credential: str) -> ApiKey | None:
-        if not credential or len(credential) > _CREDENTIAL_MAX:
-            return None
-        if credential.startswith(_KEY_START):
-            return await self._find_key(credential)
-        return await self._find_token(credential)
 
     async def _find_token(self, text: str) -> ApiKey | None:
         known = await self._keys()
@@ -220,7 +231,7 @@ class Authenticator:
         origin = headers.get("origin")
         foreign = (
             headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
-            or (origin is not None and urlsplit(origin).netloc != host)
+            or (origin is not None and origin not in (f"http://{host}", f"https://{host}"))
             # A foreign name that leads here is a foreign page's way around the two above.
             or not (self._settings.insecure or _is_local(host))
         )
@@ -232,23 +243,25 @@ class Authenticator:
 
 
 class Gate:
-    """ASGI: answers what comes without a right key, before its body is read.
+    """ASGI: refuses what comes without a right key, before its body is read; the guard answers.
 
-    The identity is put into `request.state.identity`.
+    The identity is put into `request.state.identity`. A request for a token may have its key in the
+    body instead, where the route looks for it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            authenticator: Authenticator = scope["app"].state.authenticator
-            try:
-                identity = await authenticator.identify(Headers(scope=scope))
-            except Exception as error:
-                await answer(from_fault(error))(scope, receive, send)
-                return
-            scope.setdefault("state", {})["identity"] = identity
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        authenticator: Authenticator = scope["app"].state.authenticator
+        headers = Headers(scope=scope)
+        identity = None
+        if "authorization" in headers or scope["path"] != TOKEN_PATH:
+            identity = await authenticator.identify(headers)
+        scope.setdefault("state", {})["identity"] = identity
         await self._app(scope, receive, send)
 
 
@@ -285,8 +298,10 @@ def refused() -> UnauthorizedError:
 
 
 def _is_local(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname if host else None
-    return name is not None and is_loopback(name)
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def _remember(cache: OrderedDict[bytes, T], digest: bytes, value: T) -> None:
