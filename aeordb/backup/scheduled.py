@@ -192,12 +192,13 @@ class _Run:
         return path
 
     def check(self, report: BackupReport) -> None:
-        """Reads the new file back; takes it away again if it is not as it should be."""
+        """Reads the new file back; takes it away again if it is not as it should be, or if the
+        run is broken off: no file may pass for a backup that nobody has checked."""
         try:
             recheck(
                 report.output, report.version, report.base, jobs=self.jobs, progress=self.progress
             )
-        except DamagedError:
+        except BaseException:
             remove(report.output)
             raise
 

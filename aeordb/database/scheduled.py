@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aeordb.backup.record import LastBackup, read_record, write_record
 from aeordb.backup.scheduled import BackupReport, run_backup
-from aeordb.errors import UsageError
+from aeordb.errors import NotDurableError, UsageError
 from aeordb.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class Backups:
             jobs: threads.
             now: the time, in milliseconds.
 
-        A handle opened for writing notes the run (:meth:`record_backup`). Raises NotFoundError,
-        DamagedError, NotDurableError; no new file is left then.
+        A handle opened for writing notes the run (:meth:`record_backup`); where the database's own
+        disk is full or fails, the backup counts all the same, and `recorded` is False. Raises
+        NotFoundError, DamagedError, NotDurableError; no new file is left then.
         """
         if retention_count < 0 or patches < 0:
             raise UsageError("retention_count and patches are 0 or more")
@@ -75,7 +76,12 @@ class Backups:
             jobs=jobs or self._jobs,
             progress=progress,
         )
-        return self.record_backup(report) if self._store.writable else report
+        if not self._store.writable:
+            return report
+        try:
+            return self.record_backup(report)
+        except NotDurableError:
+            return report
 
     def record_backup(self, report: BackupReport) -> BackupReport:
         """Notes a backup in the database, for `status` and for later runs; commits.

@@ -23,9 +23,8 @@ BY_HAND: Final = ""
 """In place of a schedule's id: a task that somebody asked for."""
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "interrupted"]
-STATUSES: Final[tuple[Status, ...]] = ("pending", "running", "completed", "failed", "cancelled", "interrupted")
 LIVE: Final[tuple[Status, ...]] = ("pending", "running")
-ENDED: Final = STATUSES[2:]
+ENDED: Final[tuple[Status, ...]] = ("completed", "failed", "cancelled", "interrupted")
 T = TypeVar("T")
 
 
@@ -103,7 +102,7 @@ def _items(noted: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _task(item: dict[str, Any]) -> Task:
     task = _decode(Task, item)
-    if task.status not in STATUSES:
+    if task.status not in (*LIVE, *ENDED):
         raise ValueError(f"status {task.status!r}")
     return task
 

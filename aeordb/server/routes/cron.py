@@ -38,7 +38,7 @@ class ScheduleChanges(Model):
     timezone: str | None = None
 
 
-class Shown(BaseModel):
+class ScheduleState(BaseModel):
     """A schedule, and its next run in milliseconds since 1970 UTC; null: none."""
 
     id: str
@@ -50,14 +50,14 @@ class Shown(BaseModel):
     next_run: int | None
 
 
-class ShownList(BaseModel):
+class Schedules(BaseModel):
     """All schedules, in the order of their file."""
 
-    items: list[Shown]
+    items: list[ScheduleState]
 
 
 @router.get("/system/cron")
-async def list_schedules(request: Request) -> ShownList:
+async def list_schedules(request: Request) -> Schedules:
     """The schedules. One whose `task_type` this server does not have never runs here."""
     state = request.app.state
 
@@ -65,11 +65,11 @@ async def list_schedules(request: Request) -> ShownList:
         return cronfile.read_schedules(state.database.reader())
 
     now = state.clock()
-    return ShownList(items=[_show(one, now) for one in await state.threads.run(read)])
+    return Schedules(items=[_show(one, now) for one in await state.threads.run(read)])
 
 
 @router.post("/system/cron", status_code=201, openapi_extra=takes(NewSchedule))
-async def add_schedule(request: Request) -> Shown:
+async def add_schedule(request: Request) -> ScheduleState:
     """Adds a schedule; it runs from now on."""
     state = request.app.state
     fields = (await json_body(request, NewSchedule)).model_dump()
@@ -81,7 +81,7 @@ async def add_schedule(request: Request) -> Shown:
 
 
 @router.patch("/system/cron/{schedule_id}", openapi_extra=takes(ScheduleChanges))
-async def change_schedule(request: Request, schedule_id: str) -> Shown:
+async def change_schedule(request: Request, schedule_id: str) -> ScheduleState:
     """Changes some fields of a schedule. Another time than before counts from now on."""
     state = request.app.state
     changes = (await json_body(request, ScheduleChanges)).model_dump(exclude_none=True)
@@ -93,7 +93,7 @@ async def change_schedule(request: Request, schedule_id: str) -> Shown:
 
 
 @router.delete("/system/cron/{schedule_id}")
-async def delete_schedule(request: Request, schedule_id: str) -> Shown:
+async def delete_schedule(request: Request, schedule_id: str) -> ScheduleState:
     """Deletes a schedule; a task of it that waits or runs goes on."""
     state = request.app.state
     schedule = await state.batches.run(lambda tx: cronfile.delete_schedule(tx.writer, schedule_id))
@@ -101,8 +101,8 @@ async def delete_schedule(request: Request, schedule_id: str) -> Shown:
     return _show(schedule, state.clock())
 
 
-def _show(schedule: Schedule, now: int) -> Shown:
-    return Shown(
+def _show(schedule: Schedule, now: int) -> ScheduleState:
+    return ScheduleState(
         id=schedule.id,
         task_type=schedule.task_type,
         schedule=schedule.schedule,

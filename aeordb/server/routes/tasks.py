@@ -33,7 +33,7 @@ class GcArgs(Model):
     dry_run: bool = False
 
 
-class ShownProgress(BaseModel):
+class TaskProgress(BaseModel):
     """A phase of a task, and its bytes and entries so far."""
 
     label: str
@@ -42,7 +42,7 @@ class ShownProgress(BaseModel):
     items: int
 
 
-class Shown(BaseModel):
+class TaskState(BaseModel):
     """A task; times in milliseconds since 1970 UTC. `schedule`: the one that started it."""
 
     id: str
@@ -53,45 +53,45 @@ class Shown(BaseModel):
     created_at: int
     started_at: int | None
     completed_at: int | None
-    progress: ShownProgress | None
+    progress: TaskProgress | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
 
 
-class ShownList(BaseModel):
+class Tasks(BaseModel):
     """Tasks, the newest first."""
 
-    items: list[Shown]
+    items: list[TaskState]
 
 
 @router.get("/system/tasks")
-async def list_tasks(request: Request) -> ShownList:
+async def list_tasks(request: Request) -> Tasks:
     """The tasks that run or wait, and the last that are over."""
-    return ShownList(items=[_show(request, task) for task in request.app.state.tasks.all()])
+    return Tasks(items=[_show(request, task) for task in request.app.state.tasks.all()])
 
 
 @router.get("/system/tasks/{task_id}")
-async def read_task(request: Request, task_id: TaskId) -> Shown:
+async def read_task(request: Request, task_id: TaskId) -> TaskState:
     """One task."""
     return _show(request, request.app.state.tasks.get(task_id))
 
 
 @router.post("/system/tasks/gc", status_code=202, openapi_extra=takes(GcArgs))
-async def start_gc(request: Request) -> Shown:
+async def start_gc(request: Request) -> TaskState:
     """Adds a task that collects what nothing reaches."""
     args = (await json_body(request, GcArgs)).model_dump()
     return _show(request, await _submit(request, GC, args))
 
 
 @router.post("/system/tasks/backup", status_code=202, openapi_extra=takes(BackupArgs))
-async def start_backup(request: Request) -> Shown:
+async def start_backup(request: Request) -> TaskState:
     """Adds a task that makes a backup, as the schedules do."""
     args = (await json_body(request, BackupArgs)).model_dump(exclude_none=True)
     return _show(request, await _submit(request, BACKUP, args))
 
 
 @router.delete("/system/tasks/{task_id}")
-async def cancel_task(request: Request, task_id: TaskId) -> Shown:
+async def cancel_task(request: Request, task_id: TaskId) -> TaskState:
     """Takes a task out of those that wait, or stops it at its next step; nothing half-done is
     left. A task that is over stays as it is."""
     state = request.app.state
@@ -126,9 +126,10 @@ async def _submit(request: Request, task_type: str, args: dict[str, Any]) -> Tas
     return task
 
 
-def _show(request: Request, task: Task) -> Shown:
-    progress = request.app.state.tasks.progress(task)
-    return Shown(
+def _show(request: Request, task: Task) -> TaskState:
+    is_running = task.status == "running"
+    progress = request.app.state.tasks.progress(task) if is_running else None
+    return TaskState(
         id=task.id,
         task_type=task.task_type,
         status=task.status,
@@ -137,7 +138,7 @@ def _show(request: Request, task: Task) -> Shown:
         created_at=task.created_at,
         started_at=task.started_at,
         completed_at=task.completed_at,
-        progress=ShownProgress(**progress) if progress is not None else None,
+        progress=TaskProgress(**progress) if progress is not None else None,
         result=task.result,
         error=task.error,
     )
