@@ -23,6 +23,7 @@ from aeordb.errors import (
     AeorDBError,
     ExistsError,
     IncompleteError,
+    LockedError,
     NotADatabaseError,
     NotDurableError,
     NotFoundError,
@@ -48,6 +49,7 @@ COMMANDS = (
     "import",
     "promote",
     "backup",
+    "start",
     "info",
     "status",
     "emergency-reset",
@@ -146,6 +148,10 @@ def run(arguments: list[str]) -> int:
         if not error.hint and error.path == shell.database and not os.path.lexists(error.path):
             error.hint = f"Make it with: aeordb init -D {shlex.quote(error.path)}"
         return _fail(shell, error)
+    except LockedError as error:
+        from aeordb.cli.beside import point_to_server
+
+        return _fail(shell, point_to_server(error, shell.command))
     except AeorDBError as error:
         return _fail(shell, error)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, MutableMapping
 from types import TracebackType
@@ -23,6 +24,7 @@ from aeordb.folders.report import GetReport, PutReport
 from aeordb.folders.source import count_files
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.growth import stage_for
+from aeordb.storage.locks import write_note
 from aeordb.storage.store import Store
 from aeordb.storage.view import View as StoreView
 from aeordb.tree.diff import diff
@@ -102,6 +104,10 @@ class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
     def writable(self) -> bool:
         """Whether it can be changed: opened for writing, not closed, and no sync has failed."""
         return self._store.takes_writes
+
+    def say_served(self, url: str) -> None:
+        """Tells other processes that meet this one's lock where they can ask over HTTP."""
+        write_note(self.path, json.dumps({"pid": os.getpid(), "url": url}))
 
     def refresh(self) -> bytes:
         """Takes the newest committed version (a handle opened with "r"); its root."""

@@ -7,7 +7,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final
 
 from aeordb.errors import (
     AeorDBError,
@@ -69,7 +69,7 @@ class BackupDir:
         finally:
             os.close(fd)
 
-    def new_file(self) -> IO[bytes]:
+    def new_file(self) -> BinaryIO:
         """A file on the folder's disk without a name."""
         return new_file(self.make())
 

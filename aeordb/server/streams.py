@@ -52,8 +52,11 @@ class Stream(Response):
                     "headers": self.raw_headers,
                 }
             )
+            if not self._left:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             ahead = self._next()
-            while self._left:
+            while ahead is not None:
                 block = await ahead
                 if gone.done():
                     raise ClientGoneError
@@ -65,8 +68,6 @@ class Stream(Response):
                 await send(
                     {"type": "http.response.body", "body": block, "more_body": self._left > 0}
                 )
-            if ahead is not None:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
             if ahead is not None:

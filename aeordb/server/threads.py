@@ -43,7 +43,7 @@ class Threads:
         future.add_done_callback(self._end_long)
         return await asyncio.shield(future)
 
-    def _end_long(self, future: asyncio.Future[object]) -> None:
+    def _end_long(self, future: asyncio.Future[T]) -> None:
         self._long_free += 1
         if not future.cancelled():
             future.exception()  # so that one whose client went away is not reported as unseen

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect
@@ -47,7 +47,7 @@ class Body:
     def __init__(self, memory: Memory) -> None:
         self.size = 0
         self.data: bytes | bytearray = b""
-        self.file: IO[bytes] | None = None
+        self.file: BinaryIO | None = None
         self._memory = memory
         self._taken = 0
         # The handler, and a call that goes on when its client is gone.
@@ -126,9 +126,9 @@ async def blocks(request: Request) -> AsyncIterator[bytes]:
         raise ClientGoneError from None
 
 
-def new_file(folder: str) -> IO[bytes]:
+def new_file(folder: str) -> BinaryIO:
     """A file without a name: nothing of it is left, however the server ends."""
-    return tempfile.TemporaryFile(dir=folder, buffering=0)
+    return cast(BinaryIO, tempfile.TemporaryFile(dir=folder, buffering=0))
 
 
 def _write(body: Body, data: bytearray) -> None:

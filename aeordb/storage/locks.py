@@ -19,6 +19,7 @@ from aeordb.errors import LockedError, NotDurableError
 VIEW_BYTE = 1 << 62
 WALK_BYTE = (1 << 62) + 1
 _POLL_SECONDS = 0.01
+_NOTE_MAX = 1024
 
 
 class _Flock(ctypes.Structure):
@@ -171,6 +172,25 @@ class ExclusiveLock:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def write_note(path: str, text: str) -> None:
+    """Notes in the lock files who holds the lock (the caller), for those that meet it."""
+    for name in dict.fromkeys([path + ".lock", os.path.realpath(path) + ".lock"]):
+        with open(name, "wb") as file:
+            file.write(text.encode())
+
+
+def read_note(path: str) -> str:
+    """What the holder of a database's lock wrote about itself; "" if nothing.
+
+    It may be from a holder long gone, so it must say whom it is about.
+    """
+    try:
+        with open(path + ".lock", "rb") as file:
+            return file.read(_NOTE_MAX).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def holder(fd: int) -> int | None:

@@ -1,0 +1,103 @@
+"""One connection: uvicorn's, with a deadline for the headers and a bound on how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from aeordb.server.errors import RETRY_SECONDS
+from aeordb.server.settings import Limits
+
+
+def _raw(status: str, code: str, message: str, more: str = "") -> bytes:
+    body = json.dumps({"error": {"code": code, "message": message}})
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"{more}Connection: close\r\n\r\n{body}"
+    ).encode()
+
+
+_BUSY: Final = _raw(
+    "503 Service Unavailable",
+    "failed",
+    "the server has too many connections",
+    f"Retry-After: {RETRY_SECONDS}\r\n",
+)
+_INVALID: Final = _raw("400 Bad Request", "usage", "this is no valid HTTP request")
+_LATE: Final = _raw("408 Request Timeout", "usage", "the request took too long to come")
+
+
+class Connection(H11Protocol):
+    """One connection. A request finds it as `connection` in its scope's state."""
+
+    limits: Limits
+    """Set on a subclass for each server, since uvicorn makes the instances."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "connection": self}
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the time in which the headers must come, or refuses one connection too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(_BUSY)
+        else:
+            self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends what waits."""
+        self._stop_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes of the client's; headers that are complete stop the time."""
+        if self._refused:
+            return
+        if self._deadline is None and self._is_idle():
+            self._start_deadline()
+        super().data_received(data)
+        if self._deadline is not None and not self._is_idle():
+            self._stop_deadline()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP."""
+        self._refuse(_INVALID)
+
+    def shutdown(self) -> None:
+        """The server stops: an idle connection ends now, another after its answer."""
+        self._stop_deadline()
+        if not self._refused:
+            super().shutdown()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.loop.call_later(self.limits.header_seconds, self._expire)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expire(self) -> None:
+        self._deadline = None
+        if self._is_idle():
+            self._refuse(_LATE)
+
+    def _refuse(self, answer: bytes) -> None:
+        self._refused = True
+        self._stop_deadline()
+        if self.transport.is_closing():
+            return
+        if self._is_idle():
+            self.transport.write(answer)
+        self.transport.close()
+        # One that does not take its answer is dropped all the same.
+        self.loop.call_later(self.limits.body_seconds, self.transport.abort)
