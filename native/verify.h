@@ -27,6 +27,7 @@ enum {
     AEOR_FOUND_PAGE = -71,      /* bytes in an empty page */
     AEOR_FOUND_OVERLAP = -72,   /* a live entry in a free range */
     AEOR_FOUND_COMPRESSED = 1,  /* no fault: a compressed chunk, whose address is still to be checked */
+    AEOR_FOUND_FILE = 2,        /* no fault: the record of a file that a version reaches */
 };
 
 struct aeor_verify_row {
@@ -53,6 +54,7 @@ struct aeor_verify {
     int64_t latest;  /* no entry has a later time */
     uint64_t sample; /* of 2^32 chunks so many are hashed */
     uint64_t seed;   /* which ones */
+    bool files;      /* report the records of files that a version reaches */
     bool strays;     /* report path keys that nothing of HEAD has */
 };
 
@@ -68,7 +70,8 @@ int aeor_verify_window(const struct aeor_verify *verify, const struct aeor_log_e
                        uint64_t count, struct aeor_verify_row *rows, uint64_t capacity,
                        struct aeor_verify_sums *sums);
 
-/* Goes through the pages first to last - 1: after all windows.  *bad_page with AEOR_ERR_PAGE. */
+/* Goes through the pages first to last - 1: after all windows.  *bad_page with AEOR_ERR_PAGE.
+ * rows NULL: only whether the pages hold. */
 int aeor_verify_pages(const struct aeor_verify *verify, uint64_t first, uint64_t last,
                       struct aeor_verify_row *rows, uint64_t capacity,
                       struct aeor_verify_sums *sums, uint64_t *bad_page);
