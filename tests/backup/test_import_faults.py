@@ -1,8 +1,5 @@
 """Imports that are killed, that find the disk full, or whose backup changes under them."""
 
-import signal
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,41 +8,16 @@ import pytest
 import aeordb
 from aeordb.errors import DamagedError, NotDurableError
 from aeordb.storage.datafile import use_layer
-from tests.kit.child import ENVIRONMENT
 from tests.kit.folders import noise
+from tests.kit.killing import killed_at
 from tests.kit.oracle import Oracle
 from tests.kit.recording import Recorder
 from tests.kit.rules import assert_file
+from tests.kit.small_disk import enlarge, small_disk
 
-_CHILD = """
-import os, signal, sys
-import aeordb
-from aeordb.storage.datafile import OsLayer, use_layer
-
-calls = 0
-
-class Layer(OsLayer):
-    def _count(self):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def pwrite(self, fd, data, offset):
-        self._count()
-        return super().pwrite(fd, data, offset)
-
-    def fdatasync(self, fd):
-        self._count()
-
-    def truncate(self, fd, size):
-        self._count()
-        super().truncate(fd, size)
-
-with use_layer(Layer()):
-    with aeordb.open(sys.argv[1]) as db:
-        db.import_(sys.argv[2], promote=True)
-print(calls)
+_IMPORT = """
+with aeordb.open(sys.argv[1]) as db:
+    db.import_(sys.argv[2], promote=True)
 """
 
 
@@ -68,31 +40,17 @@ def new(path: Path) -> tuple[bytes, list[list[object]]]:
     return Oracle(path).head, Oracle(path).tree()
 
 
-def killed_at(path: Path, backup: Path, call: int) -> int | None:
-    """Runs the import in a process that kills itself there; else the number of its calls."""
-    process = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(path), str(backup), str(call)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    if process.returncode == -signal.SIGKILL:
-        return None
-    assert process.returncode == 0, process.stderr
-    return int(process.stdout)
-
-
 def test_a_killed_import_leaves_the_old_state_or_the_new_one(backup: Path, tmp_path: Path) -> None:
     path = tmp_path / "data.aeordb"
     old_head, old_tree = new(path)
     whole = path.read_bytes()
     new_head, new_tree = Oracle(backup).head, sorted(Oracle(backup).tree())
-    calls = killed_at(path, backup, 0)
+    calls = killed_at(0, _IMPORT, path, backup)
     assert calls is not None
     seen = set()
     for call in sorted({1, 2, 3, 4, calls // 2, *range(calls - 14, calls + 1)} - {0}):
         path.write_bytes(whole)
-        assert killed_at(path, backup, call) is None
+        assert killed_at(call, _IMPORT, path, backup) is None
         with aeordb.open(path, "r") as db:
             seen.add(db.head)
             assert db.head in (old_head, new_head)
@@ -153,18 +111,7 @@ def _import_once_full(path: Path, backup: Path, number: int, short: bool, head: 
 
 
 def test_a_full_file_system(backup: Path, tmp_path: Path) -> None:
-    """A small tmpfs, where one can be mounted."""
-    small = tmp_path / "small"
-    small.mkdir()
-    try:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True
-        )
-    except OSError as error:
-        pytest.skip(f"no mount: {error}")
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs is not allowed here")
-    try:
+    with small_disk(tmp_path / "small", 3) as small:
         path = small / "data.aeordb"
         new(path)
         before = path.read_bytes()
@@ -172,13 +119,10 @@ def test_a_full_file_system(backup: Path, tmp_path: Path) -> None:
             db.import_(backup, promote=True)
         assert caught.value.exit_code == 16
         assert path.read_bytes() == before
-        subprocess.run(["mount", "-o", "remount,size=20m", str(small)], check=True)
+        enlarge(small, 20)
         with aeordb.open(path) as db:
             db.import_(backup, promote=True)
         assert sorted(Oracle(path).tree()) == sorted(Oracle(backup).tree())
-    finally:
-        # Lazily: what the error above refers to keeps the file mapped.
-        subprocess.run(["umount", "-l", str(small)], check=True)
 
 
 @pytest.mark.parametrize("what", ["entries", "chunks"])
