@@ -6,6 +6,8 @@ import os
 import stat
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aeordb.errors import LockedError, NotADatabaseError, NotDurableError, UsageError
 from aeordb.format import constants as c
@@ -111,10 +113,14 @@ class Store:
         self.check_open()
         lock = ReaderLock(self._fd)
         try:
-            with self.mutex:
-                if self._log is None:
+            log = self._log
+            if log is not None:
+                # A writer's state is replaced as a whole: its own readers do not wait for it.
+                view = View(self.path, self._fd, self._files, log.state, lock=lock)
+            else:
+                with self.mutex:
                     self._state = load_state(self._fd, self.path, self._files.covering)
-                view = View(self.path, self._fd, self._files, self.state, lock=lock)
+                    view = View(self.path, self._fd, self._files, self._state, lock=lock)
         except BaseException:
             lock.release()
             raise
@@ -126,22 +132,32 @@ class Store:
 
         `expect_entries`: about how many it will add; the index grows ahead of many.
         """
-        log = self._writing()
-        if self._busy:
-            raise UsageError(
-                "a transaction is open in this thread", hint="Call its methods, or end it first."
-            )
-        if not self._acted:
-            first_act(log)
-            self._acted = True
+        log = self._ready()
         try:
-            finish(log)
             self._reserve(log, expect_entries)
         except NotDurableError:
             log.undo()
             raise
         self._busy = True
         return WriteView(log)
+
+    @contextmanager
+    def alone(self) -> Iterator[Log]:
+        """The log itself, for gc: no transaction runs until the end of the block.
+
+        What a block that fails has placed and not committed is forgotten.
+        """
+        with self.mutex:
+            log = self._ready()
+            self._busy = True
+            try:
+                yield log
+            except BaseException:
+                log.undo()
+                raise
+            finally:
+                self._busy = False
+                self._carried = len(log.state.table)
 
     def commit(self, writer: WriteView, head: bytes) -> None:
         """Makes the transaction's entries and its new HEAD durable, all or none."""
@@ -237,6 +253,23 @@ class Store:
             return False
         self._carried = len(log.state.table)
         return True
+
+    def _ready(self) -> Log:
+        """The log once it may be committed to: no transaction is open, nothing is left undone."""
+        log = self._writing()
+        if self._busy:
+            raise UsageError(
+                "a transaction is open in this thread", hint="Call its methods, or end it first."
+            )
+        if not self._acted:
+            first_act(log)
+            self._acted = True
+        try:
+            finish(log)
+        except NotDurableError:
+            log.undo()
+            raise
+        return log
 
     def _writing(self) -> Log:
         self.check_open()
