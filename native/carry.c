@@ -162,6 +162,8 @@ static void sort_items(struct aeor_plan_item *items, uint64_t count, int shift) 
     }
 }
 
+void aeor_plan_sort(struct aeor_plan_item *items, uint64_t count) { sort_items(items, count, 56); }
+
 int aeor_plan_fill(const struct aeor_index *index, const uint32_t *marks, const uint32_t *paths,
                    struct aeor_plan_item *items, uint64_t capacity, struct aeor_plan_sums *sums,
                    struct aeor_fault *fault) {

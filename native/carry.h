@@ -64,4 +64,7 @@ int aeor_block_insert(uint8_t *block, uint64_t pages, const uint8_t *records, ui
 int aeor_block_seal(uint8_t *block, uint64_t pages);
 /* end cdef */
 
+/* Puts items in the order of their offsets. */
+void aeor_plan_sort(struct aeor_plan_item *items, uint64_t count);
+
 #endif

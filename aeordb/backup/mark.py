@@ -18,6 +18,7 @@ from aeordb.native.faults import EntryFault, NativeFault, PageFault, WalkFault
 from aeordb.native.index import Index
 from aeordb.native.walk import Marks, Walk, Walker
 from aeordb.parallel.threads import run_workers
+from aeordb.storage.state import State
 from aeordb.storage.view import View
 from aeordb.tree.walk import walk
 
@@ -35,13 +36,18 @@ def with_walk(view: View, work: Callable[[Index], T]) -> T:
 
     Raises the NativeFault of the last try; :func:`damage` makes an error of it.
     """
+    return with_state(view, lambda index, _: work(index))
+
+
+def with_state(view: View, work: Callable[[Index, State], T]) -> T:
+    """As :func:`with_walk`; `work` also gets the state that the index is of."""
     view.begin_walk()
     try:
         rebuild = False
         for _ in range(_TRIES):
             index, state = view.walk_index(rebuild=rebuild)
             try:
-                return work(index)
+                return work(index, state)
             except NativeFault as error:
                 fault = error
             if view.moved_since(state):

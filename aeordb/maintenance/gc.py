@@ -1,0 +1,201 @@
+"""gc: what nothing reaches leaves the database, and its bytes are free again (engine.md 10)."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from aeordb.backup.mark import damage, with_state
+from aeordb.errors import DamagedError
+from aeordb.format import constants as c
+from aeordb.maintenance.reach import Roots, find_roots, mark_live
+from aeordb.maintenance.sweep import drop, find_rooms, free, thaw_all
+from aeordb.native.faults import NativeFault
+from aeordb.native.index import Index
+from aeordb.native.sweep import survey
+from aeordb.native.walk import Marks
+from aeordb.progress import NO_PROGRESS, Progress
+from aeordb.storage.commit import Log
+from aeordb.storage.state import State
+from aeordb.storage.store import Store
+from aeordb.storage.view import make_index
+from aeordb.tree.ingest import default_jobs
+
+PATIENCE = 2.0
+"""Seconds for which gc waits for readers before it says how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What a gc found and did (of a dry run: would do).
+
+    `versions` are HEAD, the snapshots and the forks; entries are those of the index; bytes are
+    lengths in the file: `reclaimed_bytes` became free, `free_bytes` are free now, `size` is the
+    file's length now. `duration` in seconds.
+    """
+
+    versions: int
+    live_entries: int
+    garbage_entries: int
+    reclaimed_bytes: int
+    free_bytes: int
+    size: int
+    duration: float
+    dry_run: bool = False
+    compacted: bool = False
+
+
+def plan_gc(store: Store, *, jobs: int | None = None, progress: Progress = NO_PROGRESS) -> GcReport:
+    """What a gc would do; changes nothing, and needs no right to write.
+
+    Raises DamagedError where a version is not whole.
+    """
+    begun = time.perf_counter()
+    view = store.view()
+    roots: list[bytes] = []
+    try:
+
+        def work(index: Index, state: State) -> GcReport:
+            found = check_roots(find_roots(index, state.header.head), store.path)
+            roots[:] = [root.root for root in found.roots]
+            marks = mark_live(index, found, jobs=jobs or default_jobs(), progress=progress)
+            start, end = state.header.log_start, state.log_end
+            counted = survey(index, marks, start, end)
+            room = free = 0
+            for batch in find_rooms(start, end, state.voids, index, marks, counted):
+                room += sum(r.end - r.offset for r in batch)
+                free += sum(r.free for r in batch)
+            return GcReport(
+                versions=len(found.versions),
+                live_entries=counted.live,
+                garbage_entries=counted.garbage,
+                reclaimed_bytes=room - free,
+                free_bytes=free,
+                size=os.fstat(store.fd).st_size,
+                duration=time.perf_counter() - begun,
+                dry_run=True,
+            )
+
+        return with_state(view, work)
+    except NativeFault as fault:
+        raise damage(view, roots, fault) from None
+    finally:
+        progress.finish()
+        view.close()
+
+
+def gc(
+    store: Store,
+    *,
+    jobs: int | None = None,
+    patience: float = PATIENCE,
+    progress: Progress = NO_PROGRESS,
+) -> GcReport:
+    """Frees what no version reaches; no transaction runs meanwhile.
+
+    Raises DamagedError, with nothing changed, where a version is not whole; LockedError with their
+    number where readers stay for `patience` seconds; NotDurableError. Whatever stops it, the next
+    gc goes on.
+    """
+    begun = time.perf_counter()
+    try:
+        with store.alone() as log:
+            task = _Collection(store, log, jobs or default_jobs(), patience, progress)
+            try:
+                return task.run(begun)
+            except BaseException:
+                # What a round has listed may not be void entries yet.
+                log.undo()
+                log.reset(dirty=True)
+                raise
+    finally:
+        progress.finish()
+
+
+def check_roots(found: Roots, path: str) -> Roots:
+    """The roots, if all can be told; else DamagedError: what they reach would be taken away."""
+    for bad in found.bad:
+        raise DamagedError(
+            path=path,
+            key=bad.key,
+            offset=bad.offset,
+            reason=f"the entry that names a {bad.kind} version: {bad.reason}",
+            hint="Run `aeordb verify` to see what is hit.",
+        )
+    return found
+
+
+class _Collection:
+    """One gc of a log that nobody else writes to."""
+
+    def __init__(
+        self, store: Store, log: Log, jobs: int, patience: float, progress: Progress
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._jobs = jobs
+        self._patience = patience
+        self._progress = progress
+
+    def run(self, begun: float) -> GcReport:
+        """All of it. Raises what :func:`gc` raises."""
+        log = self._log
+        found = Roots(())
+        try:
+            thaw_all(log, self._patience)
+            index = make_index(log.files, log.state)
+            found = check_roots(find_roots(index, log.state.header.head), self._store.path)
+            marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
+            # Whether a deletion is needed only the log can tell: first all else goes out of it.
+            others = Marks(index)
+            others.add(marks)
+            marks.add_kinds(index, (c.KV_DELETION,))
+        except NativeFault as fault:
+            raise self._damage(found, fault) from None
+        deletions = len(marks) - len(others)
+        del others
+        garbage, reclaimed = self._sweep(index, marks)
+        del index, marks
+        if deletions:
+            # No older entry of their keys is left: it could come back without them.
+            index = make_index(log.files, log.state)
+            marks = Marks(index)
+            marks.add_kinds(index, (kind for kind in range(16) if kind != c.KV_DELETION))
+            more = self._sweep(index, marks)
+            garbage, reclaimed = garbage + more[0], reclaimed + more[1]
+            del index, marks
+        # Directory nodes that it keeps may be garbage now.
+        log.recent.clear()
+        state = log.state
+        return GcReport(
+            versions=len(found.versions),
+            live_entries=log.entry_count,
+            garbage_entries=garbage,
+            reclaimed_bytes=reclaimed,
+            free_bytes=sum(length for _, length in state.voids),
+            size=log.file.size(),
+            duration=time.perf_counter() - begun,
+        )
+
+    def _sweep(self, index: Index, marks: Marks) -> tuple[int, int]:
+        """Drops what is not marked, and frees all room; (entries, bytes)."""
+        log = self._log
+        counted = survey(index, marks, log.state.header.log_start, log.state.log_end)
+        drop(log, index, marks, counted, self._patience, self._progress)
+        # All that the index still has is live; dropping has moved entries within their pages.
+        index = make_index(log.files, log.state)
+        marks = Marks(index)
+        marks.add_kinds(index, range(16))
+        state = log.state
+        start, end = state.header.log_start, state.log_end
+        left = survey(index, marks, start, end)
+        found = find_rooms(start, end, state.voids, index, marks, left)
+        return counted.garbage, free(log, found, end - start, self._progress)
+
+    def _damage(self, found: Roots, fault: NativeFault) -> DamagedError:
+        view = self._store.view()
+        try:
+            return damage(view, [root.root for root in found.roots], fault)
+        finally:
+            view.close()
