@@ -22,6 +22,7 @@ TREE: Final = "tree"
 PATH_KEY: Final = "path-key"
 VOID: Final = "void"
 OVERLAP: Final = "overlap"
+TIME: Final = "time"
 CONTENT: Final = "content"
 
 KINDS: Final = {
@@ -42,12 +43,14 @@ KINDS: Final = {
     PATH_KEY: "a path key, by which AeorDB reads, does not say what HEAD says",
     VOID: "free space that is no void entry of zeros",
     OVERLAP: "free space that live entries, or other free space, lie in",
+    TIME: "an entry's time is one that was never handed out",
     CONTENT: "a file's bytes do not have the content hash of its record",
 }
 """Each kind of finding, and what it means; `--json` prints the kind."""
 
 REPAIR: Final = "Run `aeordb verify --repair`."
 REFILL: Final = "Run `aeordb verify --repair --from BACKUP` with a backup that holds it."
+GARBAGE: Final = "No version needs it; `aeordb gc` frees it."
 REWRITE: Final = "Nothing is lost; `aeordb verify --repair` sets it right."
 
 
@@ -94,3 +97,42 @@ class VerifyReport:
     versions: int
     files: int
     seconds: float
+
+
+FINDINGS_MAX: Final = 1000
+"""So many findings are kept; the others are counted."""
+
+
+class Collector:
+    """Takes findings in the order in which they are made, each entry's of one kind once."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.found = 0
+        self.notes: list[str] = []
+        self._seen: set[tuple[str, int | None, bytes | None]] = set()
+
+    def add(
+        self,
+        kind: str,
+        *,
+        offset: int | None = None,
+        key: bytes | None = None,
+        paths: tuple[str, ...] = (),
+        versions: tuple[str, ...] = (),
+        hint: str = REPAIR,
+        reason: str = "",
+    ) -> None:
+        """Notes a finding."""
+        known = kind, offset, key
+        if known in self._seen:
+            return
+        self.found += 1
+        if len(self.findings) < FINDINGS_MAX:
+            self._seen.add(known)
+            self.findings.append(Finding(kind, offset, key, paths, versions, hint, reason))
+
+    def note(self, text: str) -> None:
+        """Notes a remark that is no damage."""
+        if text not in self.notes:
+            self.notes.append(text)
