@@ -14,6 +14,7 @@ import aeordb
 from aeordb.server import errors
 from aeordb.server.auth import Authenticator, Gate
 from aeordb.server.backupdir import BackupDir
+from aeordb.server.direct import Direct
 from aeordb.server.limits import Guard
 from aeordb.server.metrics import Metrics
 from aeordb.server.openapi import describe
@@ -22,7 +23,7 @@ from aeordb.server.scheduler import Scheduler
 from aeordb.server.settings import Settings
 from aeordb.server.tasks import TaskList
 from aeordb.server.threads import Threads
-from aeordb.server.uploads import Memory
+from aeordb.server.uploads import Memory, folder_of
 from aeordb.server.writing import Batches
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def create_app(database: Database, settings: Settings, clock: Clock = now) -> Fa
     """The application over a database opened for writing, which stays open when it ends.
 
     `app.state` has `database`, `settings`, `clock`, `authenticator`, `threads` (for blocking
-    calls), `batches` (single changes, many to a commit) and `memory` (for bodies).
+    calls), `batches` (single changes, many to a commit), `memory` and `disk` (a folder) for bodies.
     """
 
     @asynccontextmanager
@@ -69,6 +70,7 @@ def create_app(database: Database, settings: Settings, clock: Clock = now) -> Fa
     app.state.database = database
     app.state.settings = settings
     app.state.clock = clock
+    app.state.disk = folder_of(database.path)
     app.state.authenticator = Authenticator(database, settings, clock)
     app.state.threads = Threads(settings.limits)
     app.state.batches = Batches(database, app.state.threads, settings.limits)
@@ -80,6 +82,7 @@ def create_app(database: Database, settings: Settings, clock: Clock = now) -> Fa
     for module in (files, snapshots, backups, auth, cron, tasks, system, metrics):
         app.include_router(module.router)
     # The last one added is the outermost.
+    app.add_middleware(Direct)
     app.add_middleware(Gate)
     app.add_middleware(Guard, limits=settings.limits)
     describe(app)

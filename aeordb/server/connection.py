@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aeordb.server.errors import RETRY_SECONDS
 from aeordb.server.settings import Limits
+
+_HELD_MAX: Final = 64 << 10
 
 
 def _raw(status: str, code: str, message: str, more: str = "") -> bytes:
@@ -30,6 +32,47 @@ _INVALID: Final = _raw("400 Bad Request", "usage", "this is no valid HTTP reques
 _LATE: Final = _raw("408 Request Timeout", "usage", "the request took too long to come")
 
 
+class Cork:
+    """A transport that sends the parts of a small answer together: each send is a system call, in
+    which another thread takes over."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._length = 0
+
+    def write(self, data: bytes) -> None:
+        """Sends, at the latest once the loop has nothing else to do."""
+        if not data:
+            return
+        if self._length + len(data) > _HELD_MAX:
+            self._flush()
+            self._transport.write(data)
+            return
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._length += len(data)
+
+    def close(self) -> None:
+        """Sends what is held, and closes."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """As the transport's."""
+        return self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._length = self._held, [], 0
+            self._transport.write(b"".join(held))
+
+
 class Connection(H11Protocol):
     """One connection. A request finds it as `connection` in its scope's state."""
 
@@ -44,7 +87,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the time in which the headers must come, or refuses one connection too many."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Cork(transport, self.loop)))
         if len(self.connections) > self.limits.connections:
             self._refuse(_BUSY)
         else:

@@ -18,7 +18,7 @@ from aeordb.server.openapi import fails
 from aeordb.server.paths import file_path, view_of
 from aeordb.server.routes.models import Deleted, Entry, Listing
 from aeordb.server.streams import BLOCK, Stream
-from aeordb.server.uploads import Body, folder_of, receive
+from aeordb.server.uploads import Body, receive
 from aeordb.tree.paths import TreePath
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def put_file(path: str, request: Request, _key: Key) -> Response:
     """
     place = file_path(request, file=True)
     state = request.app.state
-    async with receive(request, folder_of(state.database.path)) as body:
+    async with receive(request, state.disk) as body:
         operation = _Put(place, body, request.headers)
         if body.file is None:
             stat = await state.batches.run(operation)
