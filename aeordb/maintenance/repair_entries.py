@@ -1,0 +1,269 @@
+"""Which entries are what they say: integrity hash, and the address that the content gives
+(FORMAT.md, entries). What an entry's header lost is told by its hashes, so that it can be mended.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import zstandard
+
+from aeordb.format import constants as c
+from aeordb.format.errors import FormatError
+from aeordb.format.keys import (
+    CHUNK_PREFIX,
+    FILE_CONTENT_PREFIX,
+    FILE_PATH_PREFIX,
+    SYMLINK_PATH_PREFIX,
+    SYSTEM_CHUNK_PREFIX,
+    fork_key,
+    node_key,
+    snapshot_key,
+    symlink_content_key,
+    symlink_identity_key,
+)
+from aeordb.format.nodes import decode_node
+from aeordb.format.records import ForkRecord, SnapshotRecord, SymlinkRecord
+from aeordb.native.entries import verify_entries
+from aeordb.native.faults import MapFault, NativeFault, NodeFault
+from aeordb.native.hashing import blake3, blake3_slices
+from aeordb.native.index import split_records
+from aeordb.native.map import Map
+from aeordb.native.nodes import file_fields
+from aeordb.native.table import RECORD, Table
+from aeordb.parallel.threads import in_order
+from aeordb.tree.reading import decompress
+
+BAD: Final = 0
+CONTENT: Final = 1
+"""Keyed by its content or name: what versions are made of."""
+PLACE: Final = 2
+"""Under the key of a path, which can be made anew."""
+DELETED: Final = 3
+"""A deletion, or what a deletion hides."""
+
+FRAME: Final = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
+_TIME_AT: Final = 19
+_HASH_AT: Final = 31
+_ROWS: Final = 1024
+_BYTES: Final = 8 << 20
+_TYPES: Final = tuple(kind for kind in c.ENTRY_TYPES if kind != c.ENTRY_VOID)
+
+
+class Made(NamedTuple):
+    """An entry that is written anew; `time` in milliseconds."""
+
+    type: int
+    version: int
+    flags: int
+    compression: int
+    key: bytes
+    value: bytes
+    time: int
+
+
+def check_rows(
+    source: Map, table: Table, latest: int, jobs: int, advance: Callable[[int], None]
+) -> bytearray:
+    """A class (BAD, CONTENT, PLACE, DELETED) for each record of the table, in its order.
+
+    `latest`: an entry with a later time (milliseconds) has a bad header.
+    """
+    classes = bytearray()
+
+    def check(rows: list[tuple[bytes, int, int, int]]) -> tuple[bytes, int]:
+        return _check_batch(source, rows, latest), sum(row[3] for row in rows)
+
+    for found, length in in_order(jobs, _batches(table), check):
+        classes += found
+        advance(length)
+    return classes
+
+
+def _batches(table: Table) -> Iterator[list[tuple[bytes, int, int, int]]]:
+    rows: list[tuple[bytes, int, int, int]] = []
+    size = 0
+    records = table.record_view()
+    for at in range(0, len(records), RECORD * _ROWS):
+        for row in split_records(records[at : at + RECORD * _ROWS]):
+            if rows and (size + row.length > _BYTES or len(rows) >= _ROWS):
+                yield rows
+                rows, size = [], 0
+            rows.append(row)
+            size += row.length
+    if rows:
+        yield rows
+
+
+def _check_batch(source: Map, rows: list[tuple[bytes, int, int, int]], latest: int) -> bytes:
+    classes = bytearray(len(rows))
+    parts: list[bytes] = []
+    for _, _, offset, length in rows:
+        try:
+            parts.append(source.copy(offset, length))
+        except MapFault:
+            parts.append(b"")
+    joined = b"".join(parts)
+    offsets, lengths = array("Q"), array("Q")
+    at = 0
+    for part in parts:
+        offsets.append(at)
+        lengths.append(len(part))
+        at += len(part)
+    bad = {number for number, _ in verify_entries(joined, offsets, lengths)}
+    chunks: list[int] = []
+    for number, ((key, kv, _, _), image) in enumerate(zip(rows, parts, strict=True)):
+        if number in bad or not image or not 0 <= time_of(image) <= latest:
+            continue
+        if kv & c.KV_DELETED or kv == c.KV_DELETION:
+            classes[number] = DELETED
+        elif kv == c.KV_CHUNK and image[9] == c.COMPRESSION_NONE:
+            chunks.append(number)
+        else:
+            classes[number] = classify(image[5], image[4], image[9], key, image[FRAME:])
+    for prefix in (CHUNK_PREFIX, SYSTEM_CHUNK_PREFIX):
+        starts = array("Q", [offsets[number] + FRAME for number in chunks])
+        sizes = array("Q", [lengths[number] - FRAME for number in chunks])
+        hashes = blake3_slices(joined, starts, sizes, prefix)
+        left = []
+        for place, number in enumerate(chunks):
+            if hashes[place * 32 : place * 32 + 32] == rows[number][0]:
+                classes[number] = CONTENT
+            else:
+                left.append(number)
+        chunks = left
+        if not chunks:
+            break
+    return bytes(classes)
+
+
+def time_of(image: bytes) -> int:
+    """The time in an entry's header, in milliseconds."""
+    return int.from_bytes(image[_TIME_AT : _TIME_AT + 8], "little", signed=True)
+
+
+def classify(kind: int, version: int, compression: int, key: bytes, value: bytes) -> int:
+    """What an entry whose integrity hash holds is; BAD if its key is not the one that its value
+    gives, or its value is none."""
+    if kind == c.ENTRY_DELETION:
+        return DELETED
+    if kind != c.ENTRY_FILE and version != c.VALUE_VERSION:
+        return BAD
+    if kind == c.ENTRY_DIRECTORY:
+        return _classify_directory(key, value) if not compression else BAD
+    if is_task(kind, version, key, value):
+        return CONTENT
+    try:
+        keys = addresses(kind, version, compression, value)
+    except (FormatError, NodeFault, UnicodeDecodeError, zstandard.ZstdError):
+        return BAD
+    if key not in keys:
+        return BAD
+    is_place = kind in (c.ENTRY_FILE, c.ENTRY_SYMLINK) and key != keys[0]
+    return PLACE if is_place else CONTENT
+
+
+def is_task(kind: int, version: int, key: bytes, value: bytes) -> bool:
+    """Whether it is one of AeorDB's own records (FORMAT.md 7): kept, whatever they say."""
+    if kind != c.ENTRY_FILE or version != c.FILE_RECORD_VERSION_OLD or value[:1] != b"{":
+        return False
+    try:
+        # A record whose path has 123 bytes begins so, too; only its version byte was hit.
+        return key not in addresses(kind, c.FILE_RECORD_VERSION, 0, value)
+    except (FormatError, NodeFault, UnicodeDecodeError):
+        return True
+
+
+def _classify_directory(key: bytes, value: bytes) -> int:
+    if len(value) == c.HASH_LENGTH:
+        return PLACE
+    try:
+        decode_node(value)
+    except FormatError:
+        return BAD
+    return CONTENT if node_key(value) == key else PLACE
+
+
+def addresses(kind: int, version: int, compression: int, value: bytes) -> list[bytes]:
+    """The keys that a value may stand under, the one that listings name first.
+
+    Raises FormatError, NodeFault, UnicodeDecodeError or zstandard.ZstdError for what is no value.
+    """
+    if compression and kind != c.ENTRY_CHUNK:
+        raise FormatError("only chunks are compressed")
+    if kind == c.ENTRY_CHUNK:
+        raw = decompress(value, c.ENTRY_VALUE_MAX) if compression else value
+        return [blake3(CHUNK_PREFIX + raw), blake3(SYSTEM_CHUNK_PREFIX + raw)]
+    if kind == c.ENTRY_FILE:
+        path, content_type, *_, chunk_keys = file_fields(value, version)
+        path.decode()
+        return [
+            blake3(b"fileid:%b\0%b\0%b" % (path, content_type, chunk_keys)),
+            blake3(FILE_PATH_PREFIX + path),
+            blake3(FILE_CONTENT_PREFIX + value),
+        ]
+    if kind == c.ENTRY_SYMLINK:
+        link = SymlinkRecord.decode(value)
+        return [
+            symlink_identity_key(link.path, link.target),
+            blake3(SYMLINK_PATH_PREFIX + link.path.encode()),
+            symlink_content_key(value),
+        ]
+    if kind == c.ENTRY_DIRECTORY:
+        if len(value) == c.HASH_LENGTH:
+            return []
+        decode_node(value)
+        return [node_key(value)]
+    if kind == c.ENTRY_SNAPSHOT:
+        return [snapshot_key(SnapshotRecord.decode(value).name)]
+    if kind == c.ENTRY_FORK:
+        return [fork_key(ForkRecord.decode(value).name)]
+    return []
+
+
+def mend(image: bytes, latest: int) -> Made | None:
+    """The entry that these bytes were before its header, its key or its integrity hash was hit;
+    None where neither of its two hashes speaks for what is left.
+
+    `latest`: no time in a header is believed that is later (milliseconds).
+    """
+    if len(image) < FRAME:
+        return None
+    stored, key, value = (
+        image[_HASH_AT : _HASH_AT + 32],
+        image[_HASH_AT + 32 : FRAME],
+        image[FRAME:],
+    )
+    time = time_of(image)
+    time = time if 0 < time <= latest else 0
+    flags = image[6] & c.ENTRY_FLAG_SYSTEM
+    first = image[5]
+    for kind in sorted(_TYPES, key=lambda kind: kind != first):
+        kept = blake3(bytes((kind,)) + key + value) == stored
+        for version, compression in _layouts(kind, image[4], image[9]):
+            if kept:
+                if classify(kind, version, compression, key, value) != BAD:
+                    return Made(kind, version, flags, compression, key, value, time)
+                continue
+            try:
+                keys = addresses(kind, version, compression, value)
+            except (FormatError, NativeFault, UnicodeDecodeError, zstandard.ZstdError):
+                continue
+            if key in keys:
+                return Made(kind, version, flags, compression, key, value, time)
+            for other in keys:
+                if blake3(bytes((kind,)) + other + value) == stored:
+                    return Made(kind, version, flags, compression, other, value, time)
+    return None
+
+
+def _layouts(kind: int, version: int, compression: int) -> list[tuple[int, int]]:
+    """What an entry of this type may be: (version, compression), the likely one first."""
+    if kind == c.ENTRY_CHUNK:
+        return [(c.VALUE_VERSION, compression & 1), (c.VALUE_VERSION, 1 - (compression & 1))]
+    if kind == c.ENTRY_FILE:
+        first = version if version in (0, 1) else c.FILE_RECORD_VERSION
+        return [(first, c.COMPRESSION_NONE), (1 - first, c.COMPRESSION_NONE)]
+    return [(c.VALUE_VERSION, c.COMPRESSION_NONE)]

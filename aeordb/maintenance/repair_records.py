@@ -1,0 +1,204 @@
+"""What a damaged file still knows of paths and of lost entries: file and symlink records say their
+path, each stands under several keys, and path keys may hold a folder's listing (FORMAT.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aeordb.format import constants as c
+from aeordb.format.errors import FormatError
+from aeordb.format.keys import directory_path_key, node_key
+from aeordb.format.nodes import Child
+from aeordb.format.records import DeletionRecord, FileRecord, SymlinkRecord
+from aeordb.maintenance.repair_entries import (
+    CONTENT,
+    DELETED,
+    PLACE,
+    Made,
+    addresses,
+)
+from aeordb.maintenance.repair_source import Damaged
+from aeordb.native.entries import Entry
+from aeordb.native.faults import NativeFault
+from aeordb.native.index import split_records
+from aeordb.native.table import RECORD
+from aeordb.tree.paths import ROOT, TreePath, join, split, stored_name_fault
+
+_AT_ONCE = 4096
+_INTACT = frozenset((CONTENT, PLACE, DELETED))
+_PASSES = 3
+"""So many passes over all records for one folder each; the next is for all folders."""
+
+
+class _Known(NamedTuple):
+    """A record of a path: when it was written, and where it stands."""
+
+    time: int
+    offset: int
+
+
+class Records:
+    """The records of a source by what they say; each question reads all of them, once.
+
+    `classes`: of each row of the source's table, as `check_rows` gives them.
+    """
+
+    def __init__(self, source: Damaged, classes: bytearray) -> None:
+        self._source = source
+        self._classes = classes
+        self._by_address: dict[bytes, int] | None = None
+        self._covered: TreePath | None = None
+        self._passes = 0
+        self._folders: dict[str, dict[str, list[_Known]]] = {}
+        self._inner: dict[str, dict[str, None]] = {}
+        self._gone: dict[str, list[int]] = {}
+
+    def place(self, path: str) -> bytes | None:
+        """What the path key of a folder says: its listing's key; None if it is not there."""
+        made = self.place_entry(path)
+        if made is None:
+            return None
+        return made.value if len(made.value) == c.HASH_LENGTH else node_key(made.value)
+
+    def place_entry(self, path: str, offset: int | None = None) -> Entry | None:
+        """The entry of a folder's path key, if it is intact; `offset`: where it is known to be."""
+        key = directory_path_key(path)
+        found = self._source.table.get(key)
+        places = [] if offset is None else [offset]
+        if found is not None and not found[0] & c.KV_DELETED:
+            places.append(found[1])
+        for place in places:
+            try:
+                entry = self._source.map.fetch(place, key=key)
+            except NativeFault:
+                continue
+            if entry.type == c.ENTRY_DIRECTORY:
+                return entry
+        return None
+
+    def look(self, key: bytes, kind: int) -> Made | None:
+        """An entry that is lost under its own key and stands under another: a file's or symlink's
+        record under its path key, a listing copied to its folder's path key."""
+        if kind not in (c.ENTRY_FILE, c.ENTRY_SYMLINK, c.ENTRY_DIRECTORY):
+            return None
+        if self._by_address is None:
+            self._by_address = dict(self._addresses())
+        offset = self._by_address.get(key)
+        entry = None if offset is None else self._fetch(offset)
+        if entry is None or entry.type != kind:
+            return None
+        return Made(kind, entry.version, entry.flags, 0, key, entry.value, 0)
+
+    def below(self, folder: TreePath, before: int | None) -> Iterator[Child]:
+        """The files, symlinks and folders that records say lie in this folder: as listings hold
+        them. `before`: as of this entry time (milliseconds), None as of now.
+        """
+        self._cover(folder)
+        for name, known in self._folders.get(folder, {}).items():
+            path = join(folder, name)
+            limit = [row for row in known if before is None or row.time <= before]
+            if not limit or stored_name_fault(name):
+                continue
+            newest = max(limit)
+            gone = self._gone.get(path, ())
+            if any(newest.time < time and (before is None or time <= before) for time in gone):
+                continue
+            child = self._child(newest.offset, name)
+            if child is not None:
+                yield child
+        yield from self._subfolders(folder, before)
+
+    def _subfolders(self, folder: TreePath, before: int | None) -> Iterator[Child]:
+        for name in sorted(self._inner.get(folder, ())):
+            path = join(folder, name)
+            if stored_name_fault(name) or path in c.SYSTEM_ROOTS:
+                continue
+            # Only the newest version's folders have path keys.
+            key = self.place(path) if before is None else None
+            yield Child(c.KIND_DIRECTORY, key or c.ZERO_HASH, 0, 0, 0, name, "", 0)
+
+    def _child(self, offset: int, name: str) -> Child | None:
+        entry = self._fetch(offset)
+        if entry is None:
+            return None
+        key = addresses(entry.type, entry.version, 0, entry.value)[0]
+        if entry.type == c.ENTRY_FILE:
+            record = FileRecord.decode(entry.value, entry.version)
+            times = record.created, record.updated
+            return Child(
+                c.KIND_FILE, key, record.size, *times, name, record.content_type, record.updated
+            )
+        link = SymlinkRecord.decode(entry.value)
+        return Child(c.KIND_SYMLINK, key, 0, link.created, link.updated, name, "", link.updated)
+
+    def _cover(self, folder: TreePath) -> None:
+        """Collects the records of all paths below a folder."""
+        if self._covered is not None and _is_below(folder, self._covered):
+            return
+        self._passes += 1
+        self._covered = folder if self._passes < _PASSES else ROOT
+        self._folders, self._inner, self._gone = {}, {}, {}
+        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DELETION), _INTACT):
+            try:
+                path = _path_of(entry)
+            except (FormatError, UnicodeDecodeError):
+                continue
+            if not path.startswith("/") or not _is_below(path, self._covered):
+                continue
+            if entry.type == c.ENTRY_DELETION:
+                self._gone.setdefault(path, []).append(entry.time)
+                continue
+            above, name = split(TreePath(path))
+            self._note_folders(above)
+            rows = self._folders.setdefault(above, {}).setdefault(name, [])
+            rows.append(_Known(entry.time, entry.offset))
+
+    def _note_folders(self, path: TreePath) -> None:
+        while path != ROOT:
+            above, name = split(path)
+            names = self._inner.setdefault(above, {})
+            if name in names:
+                return
+            names[name] = None
+            path = above
+
+    def _addresses(self) -> Iterator[tuple[bytes, int]]:
+        """(the key that listings name, offset) of what stands under a path key."""
+        wanted = frozenset((DELETED, PLACE))
+        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DIRECTORY), wanted):
+            try:
+                keys = addresses(entry.type, entry.version, 0, entry.value)
+            except (FormatError, NativeFault, UnicodeDecodeError):
+                continue
+            if keys:
+                yield keys[0], entry.offset
+
+    def _rows(self, kinds: tuple[int, ...], classes: frozenset[int]) -> Iterator[Entry]:
+        """The entries of these KV types and classes."""
+        records = self._source.table.record_view()
+        for start in range(0, len(records), RECORD * _AT_ONCE):
+            part = split_records(records[start : start + RECORD * _AT_ONCE])
+            for number, (_, kv, offset, _) in enumerate(part, start // RECORD):
+                if kv & c.KV_TYPE_MASK in kinds and self._classes[number] in classes:
+                    entry = self._fetch(offset)
+                    if entry is not None:
+                        yield entry
+
+    def _fetch(self, offset: int) -> Entry | None:
+        try:
+            return self._source.map.fetch(offset)
+        except NativeFault:
+            return None
+
+
+def _path_of(entry: Entry) -> str:
+    if entry.type == c.ENTRY_FILE:
+        return FileRecord.decode(entry.value, entry.version).path
+    if entry.type == c.ENTRY_SYMLINK:
+        return SymlinkRecord.decode(entry.value).path
+    return DeletionRecord.decode(entry.value).path
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return folder == ROOT or path == folder or path.startswith(folder + "/")

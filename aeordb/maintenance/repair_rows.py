@@ -1,0 +1,214 @@
+"""A damaged file's entries, sorted: what is carried, what names versions, what can be mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aeordb.errors import AeorDBError
+from aeordb.format import constants as c
+from aeordb.format.keys import directory_path_key
+from aeordb.maintenance.repair_entries import (
+    BAD,
+    CONTENT,
+    DELETED,
+    FRAME,
+    PLACE,
+    Made,
+    addresses,
+    check_rows,
+    classify,
+    mend,
+)
+from aeordb.maintenance.repair_source import Damaged
+from aeordb.native.entries import Entry
+from aeordb.native.faults import NativeFault
+from aeordb.native.index import Index, split_records
+from aeordb.native.log import GAP
+from aeordb.native.table import RECORD, Table
+from aeordb.progress import Progress
+from aeordb.storage.filemap import FileMap
+from aeordb.storage.state import load_state
+from aeordb.storage.view import make_index
+from aeordb.tree.paths import ROOT
+
+_AT_ONCE = 4096
+# Chunks and nodes are shorter, as a rule; what is longer is lost space rather than an entry.
+_MEND_MAX = 16 << 20
+_NAMES = (c.KV_SNAPSHOT, c.KV_FORK)
+_ROOT_PLACE = directory_path_key(ROOT)
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a log holds.
+
+    `kept`: index records of intact entries, to be carried as they stand. `names`: snapshots and
+    forks. `mended`: entries that were made whole. `lost`: (KV type and flags, offset, length) of
+    what stays unreadable, by key. `roots`: (time, key) of each root that `dir:/` named, the newest
+    first; only where the header does not tell. `places`: how many path keys there were. `index`:
+    the file's own, if all of it holds. `damaged`: something in the log does not hold.
+    """
+
+    classes: bytearray
+    kept: Table = field(default_factory=Table)
+    names: dict[bytes, Made] = field(default_factory=dict)
+    mended: dict[bytes, Made] = field(default_factory=dict)
+    lost: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
+    roots: list[tuple[int, bytes]] = field(default_factory=list)
+    refilled: set[bytes] = field(default_factory=set)
+    replaced: int = 0
+    places: int = 0
+    index: Index | None = None
+    damaged: bool = False
+
+    def add_name(self, key: bytes, entry: Entry) -> None:
+        """Notes a snapshot or fork."""
+        layout = entry.version, entry.flags & c.ENTRY_FLAG_SYSTEM, c.COMPRESSION_NONE
+        self.names[key] = Made(entry.type, *layout, key, entry.value, entry.time)
+
+
+def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Rows:
+    """Verifies every entry that the log's index names; looks again for what does not hold.
+
+    `latest`: no entry is later (milliseconds). Raises MapFault where the file cannot be read.
+    """
+    progress.start(source.end - source.start, "Verifying")
+    rows = Rows(check_rows(source.map, source.table, latest, jobs, progress.advance))
+    index = rows.index = whole_index(source)
+    records = source.table.record_view()
+    kept = bytearray()
+    for start in range(0, len(records), RECORD * _AT_ONCE):
+        part = bytes(records[start : start + RECORD * _AT_ONCE])
+        for at, row in enumerate(split_records(part)):
+            where = rows.classes[start // RECORD + at]
+            if where == CONTENT and row.kv in _NAMES:
+                if index is None:
+                    rows.add_name(row.key, source.map.fetch(row.offset))
+            elif where == CONTENT:
+                kept += part[at * RECORD : (at + 1) * RECORD]
+            elif where == PLACE:
+                rows.places += 1
+            elif where == BAD:
+                rows.lost[row.key] = row.kv, row.offset, row.length
+        rows.kept.put_many(bytes(kept))
+        kept.clear()
+    if index is not None:
+        _take_names(source, rows, index)
+    if rows.lost or source.gaps or not source.sure:
+        rows.damaged = True
+        _look_again(source, rows, latest)
+    return rows
+
+
+def whole_index(source: Damaged) -> Index | None:
+    """The file's own index, if all of it holds: then it knows what is deleted and what is not.
+
+    What follows a damaged entry in the log may be the bytes of a database that is kept as a file.
+    """
+    if source.header is None or not source.sure or source.header.spare is None:
+        return None
+    try:
+        files = FileMap(source.fd)
+        state = load_state(source.fd, source.path, files.covering)
+        index = make_index(files, state)
+        for _ in index.scan():
+            pass
+    except (AeorDBError, NativeFault):
+        return None
+    return None if state.rebuilt else index
+
+
+def _take_names(source: Damaged, rows: Rows, index: Index) -> None:
+    """Snapshots and forks as the file's own index has them, or as the log does."""
+    for kind in _NAMES:
+        for record in index.scan_records(kind):
+            places = [record.offset]
+            row = source.table.get(record.key)
+            if row is not None:
+                places.append(row[1])
+            for offset in places:
+                if _is_content(source, offset):
+                    rows.add_name(record.key, source.map.fetch(offset))
+                    rows.lost.pop(record.key, None)
+                    break
+
+
+def _look_again(source: Damaged, rows: Rows, latest: int) -> None:
+    """Older copies of what is damaged, entries in gaps, and roots, by one more pass."""
+    copies: dict[bytes, tuple[int, int]] = {}
+    gaps: list[tuple[int, int]] = []
+    roots: list[tuple[int, int]] = []
+    for found in source.scan():
+        if found.type == GAP:
+            gaps.append((found.offset, found.length))
+            continue
+        if found.key == _ROOT_PLACE and not source.sure and found.time <= latest:
+            roots.append((found.time, found.offset))
+        bad = rows.lost.get(found.key)
+        if bad is None or found.offset == bad[1] or not 0 <= found.time <= latest:
+            continue
+        if _is_content(source, found.offset):
+            copies[found.key] = max(copies.get(found.key, (0, 0)), (found.time, found.offset))
+    for key, (_, offset) in copies.items():
+        kv, _, length = rows.lost.pop(key)
+        _keep(rows, source.map.fetch(offset), key, kv, offset, length)
+        rows.replaced += 1
+    for key, (_, offset, length) in list(rows.lost.items()):
+        if _mend(source, rows, offset, length, latest):
+            rows.lost.pop(key, None)
+    for offset, length in gaps:
+        _mend(source, rows, offset, length, latest)
+    for time, offset in sorted(roots, reverse=True):
+        try:
+            value = source.map.fetch(offset).value
+        except NativeFault:
+            continue
+        root = (
+            value if len(value) == c.HASH_LENGTH else addresses(c.ENTRY_DIRECTORY, 0, 0, value)[0]
+        )
+        rows.roots.append((time, root))
+
+
+def _keep(rows: Rows, entry: Entry, key: bytes, kv: int, offset: int, length: int) -> None:
+    if kv & c.KV_TYPE_MASK in _NAMES:
+        rows.add_name(key, entry)
+    else:
+        rows.kept.put(key, kv, offset, FRAME + len(entry.value))
+
+
+def _is_content(source: Damaged, offset: int) -> bool:
+    try:
+        entry = source.map.fetch(offset)
+        key = source.map.copy(offset + c.ENTRY_HEADER_LENGTH, c.HASH_LENGTH)
+    except NativeFault:
+        return False
+    found = classify(entry.type, entry.version, entry.compression, key, entry.value)
+    return found == CONTENT
+
+
+def _mend(source: Damaged, rows: Rows, offset: int, length: int, latest: int) -> bool:
+    """Takes an entry whose header, key or integrity hash was hit; True if it came back."""
+    if not FRAME <= length <= _MEND_MAX:
+        return False
+    try:
+        made = mend(source.map.copy(offset, length), latest)
+    except NativeFault:
+        return False
+    if made is None:
+        return False
+    where = classify(made.type, made.version, made.compression, made.key, made.value)
+    if where == DELETED:
+        return True
+    if where == PLACE:
+        if made.type == c.ENTRY_DIRECTORY:
+            return True
+        # A record is worth as much under the key that listings name.
+        key = addresses(made.type, made.version, made.compression, made.value)[0]
+        made = made._replace(key=key, time=0)
+        if key in rows.kept:
+            return True
+    if made.type in (c.ENTRY_SNAPSHOT, c.ENTRY_FORK):
+        rows.names.setdefault(made.key, made)
+    elif made.key not in rows.kept:
+        rows.mended.setdefault(made.key, made)
+    return True
