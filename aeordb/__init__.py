@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from aeordb.folders.report import GetReport, PutReport, Skipped
+    from aeordb.maintenance.findings import Finding, VerifyReport
+    from aeordb.maintenance.verify import verify
     from aeordb.progress import Progress
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "Database",
     "ExistsError",
     "ExportReport",
+    "Finding",
     "Fork",
     "GetReport",
     "ImportReport",
@@ -84,10 +87,12 @@ __all__ = [
     "Transaction",
     "UnauthorizedError",
     "UsageError",
+    "VerifyReport",
     "View",
     "__version__",
     "info",
     "open",
+    "verify",
 ]
 
 _MODULES = {
@@ -104,6 +109,8 @@ _MODULES = {
     "PatchReport": "aeordb.backup.patch",
     "BackupReport": "aeordb.backup.scheduled",
     "LastBackup": "aeordb.backup.record",
+    **dict.fromkeys(("Finding", "VerifyReport"), "aeordb.maintenance.findings"),
+    "verify": "aeordb.maintenance.verify",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }
 

@@ -52,6 +52,7 @@ COMMANDS = (
     "start",
     "info",
     "status",
+    "verify",
     "emergency-reset",
 )
 INTERRUPTED = 130

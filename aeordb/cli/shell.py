@@ -54,7 +54,7 @@ class Shell:
     warnings: list[str] = field(default_factory=list)
     complete: bool = True
 
-    def open(self, mode: Literal["r", "r+", "x"] = "r", **options: Any) -> "Database":
+    def open(self, mode: Literal["r", "r+", "a", "x"] = "r", **options: Any) -> "Database":
         """Opens the database; `mode` as in `aeordb.open`. Close it with `with`."""
         import aeordb
 
@@ -72,12 +72,15 @@ class Shell:
         if not self.json and not self.quiet:
             click.echo(f"warning: {escape(message)}", err=True)
 
-    def answer(self, result: Any, lines: Iterable[str] = ()) -> None:
-        """Ends the command: `result` for `--json`, `lines` for people."""
+    def answer(self, result: Any, lines: Iterable[str] = (), *, code: str | None = None) -> None:
+        """Ends the command: `result` for `--json`, `lines` for people.
+
+        `code`: the result is bad news, which shows under `--quiet` too.
+        """
         if self.json:
-            code = "ok" if self.complete else IncompleteError.code
-            self._print("result", json.dumps(plain(result)), code)
-        elif not self.quiet:
+            ended = code or ("ok" if self.complete else IncompleteError.code)
+            self._print("result", json.dumps(plain(result)), ended)
+        elif code or not self.quiet:
             for line in lines:
                 click.echo(line)
 

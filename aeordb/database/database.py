@@ -14,6 +14,7 @@ from aeordb.database.group import CommitGroup
 from aeordb.database.imports import Imports
 from aeordb.database.info import info
 from aeordb.database.keys import ApiKeys
+from aeordb.database.maintenance import Maintenance
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
@@ -72,7 +73,7 @@ def open_database(
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
-class Database(Exports, Imports, Backups, MutableMapping[str, bytes]):
+class Database(Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes]):
     """An open database; as a mapping, its live files by path.
 
     A handle opened for writing always reads the newest version; one opened with "r" stays at the
