@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import re
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 
 _requests: Final = logging.getLogger("aeordb.server.requests")
 _PATH_MAX: Final = 500
+_HELD_MAX: Final = 500
+_HELD_SECONDS: Final = 0.2
+# A key or token that somebody put into a URL; its first digits name it well enough.
+_SECRET: Final = re.compile(rb"(aeor_k_[0-9a-fA-F]{0,16}|eyJ)[\w.%-]+")
 _FIELDS: Final = ("id", "client", "method", "path", "status", "ms")
 
 
@@ -30,7 +37,7 @@ def log_request(scope: Scope, status: int, seconds: float, request_id: str) -> N
             "id": request_id,
             "client": client[0] if client else None,
             "method": scope["method"],
-            "path": raw[:_PATH_MAX].decode("latin-1"),
+            "path": _SECRET.sub(rb"\1...", raw)[:_PATH_MAX].decode("latin-1"),
             "status": status,
             "ms": round(seconds * 1000, 1),
         },
@@ -39,12 +46,48 @@ def log_request(scope: Scope, status: int, seconds: float, request_id: str) -> N
 
 def set_up(form: LogFormat, stream: TextIO | None = None) -> None:
     """Sends all logs of this process to standard error, in text or as JSON, a line each."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = Lines(stream or sys.stderr)
     handler.setFormatter(JSONLines() if form == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("aeordb").setLevel(logging.INFO)
+
+
+class Lines(logging.Handler):
+    """Writes lines in groups: for each request alone, that would be a system call.
+
+    What is more than information, and what another thread says, is written at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._held: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a line."""
+        try:
+            self._held.append(self.format(record))
+            if record.levelno > logging.INFO or len(self._held) >= _HELD_MAX:
+                self.flush()
+            elif self._timer is None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(_HELD_SECONDS, self.flush)
+        except RuntimeError:
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Writes what is held."""
+        with self.lock or nullcontext():
+            self._timer = None
+            held, self._held = self._held, []
+            if held:
+                self._stream.write("\n".join(held) + "\n")
+                self._stream.flush()
 
 
 class TextLines(logging.Formatter):
