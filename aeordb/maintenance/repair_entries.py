@@ -153,7 +153,7 @@ def classify(kind: int, version: int, compression: int, key: bytes, value: bytes
         return BAD
     if kind == c.ENTRY_DIRECTORY:
         return _classify_directory(key, value) if not compression else BAD
-    if is_task(kind, version, key, value):
+    if is_own(kind, version, key, value):
         return CONTENT
     try:
         keys = addresses(kind, version, compression, value)
@@ -165,12 +165,17 @@ def classify(kind: int, version: int, compression: int, key: bytes, value: bytes
     return PLACE if is_place else CONTENT
 
 
-def is_task(kind: int, version: int, key: bytes, value: bytes) -> bool:
+def is_own(kind: int, version: int, key: bytes, value: bytes) -> bool:
     """Whether it is one of AeorDB's own records (FORMAT.md 7): kept, whatever they say."""
-    if kind != c.ENTRY_FILE or version != c.FILE_RECORD_VERSION_OLD or value[:1] != b"{":
+    if kind != c.ENTRY_FILE or version != c.FILE_RECORD_VERSION_OLD:
         return False
     try:
-        # A record whose path has 123 bytes begins so, too; only its version byte was hit.
+        file_fields(value, version)
+        return False
+    except NodeFault:
+        pass
+    try:
+        # Of a file's record perhaps only the version byte was hit.
         return key not in addresses(kind, c.FILE_RECORD_VERSION, 0, value)
     except (FormatError, NodeFault, UnicodeDecodeError):
         return True

@@ -95,7 +95,6 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
     if index is not None:
         _take_names(source, rows, index)
     if rows.lost or source.gaps or not source.sure:
-        rows.damaged = True
         _look_again(source, rows, latest)
     return rows
 
@@ -135,12 +134,14 @@ def _take_names(source: Damaged, rows: Rows, index: Index) -> None:
 
 def _look_again(source: Damaged, rows: Rows, latest: int) -> None:
     """Older copies of what is damaged, entries in gaps, and roots, by one more pass."""
+    rows.damaged = bool(rows.lost)
     copies: dict[bytes, tuple[int, int]] = {}
     gaps: list[tuple[int, int]] = []
     roots: list[tuple[int, int]] = []
     for found in source.scan():
         if found.type == GAP:
-            gaps.append((found.offset, found.length))
+            if found.offset not in source.tails:
+                gaps.append((found.offset, found.length))
             continue
         if found.key == _ROOT_PLACE and not source.sure and found.time <= latest:
             roots.append((found.time, found.offset))
@@ -149,6 +150,7 @@ def _look_again(source: Damaged, rows: Rows, latest: int) -> None:
             continue
         if _is_content(source, found.offset):
             copies[found.key] = max(copies.get(found.key, (0, 0)), (found.time, found.offset))
+    rows.damaged = rows.damaged or bool(gaps) or source.header is None
     for key, (_, offset) in copies.items():
         kv, _, length = rows.lost.pop(key)
         _keep(rows, source.map.fetch(offset), key, kv, offset, length)

@@ -32,14 +32,16 @@ class Damaged:
     """An open file, and what its log holds from `start` to `end` (bytes).
 
     `header` is None when both slots are gone. `sure`: HEAD is what the header says; without a good
-    second slot a newer commit may stand behind the hot tail, and `end` is the file's. `table`: of
-    each key the newest entry, nothing of it verified yet. `latest`: the highest entry time.
+    second slot a newer commit may stand behind the hot tail, and `end` is the file's. `tails`:
+    where hot tails may lie. `table`: of each key the newest entry, nothing of it verified yet.
+    `latest`: the highest time that an entry states.
     """
 
     path: str
     fd: int
     header: Header | None
     sure: bool
+    tails: tuple[int, ...]
     map: Map
     start: int
     end: int
@@ -102,7 +104,7 @@ def open_file(path: str) -> int:
     except FileNotFoundError:
         raise NotADatabaseError(path=path, reason="there is no such file") from None
     try:
-        header, _ = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
+        header, *_ = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
         if header is not None and header.backup_type == c.BACKUP_PATCH:
             raise UsageError(
                 f"{quote(path)} is a patch: it holds no whole version that could be repaired",
@@ -120,7 +122,7 @@ def load(path: str, fd: int, progress: Progress) -> Damaged:
     Raises NotADatabaseError where no entry is left, MapFault where the disk fails.
     """
     size = os.fstat(fd).st_size
-    header, sure = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
+    header, sure, tails = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
     source = FileMap(fd).covering(size)
     start, end = c.HEADERS_LENGTH, size
     if header is not None:
@@ -145,6 +147,7 @@ def load(path: str, fd: int, progress: Progress) -> Damaged:
         fd=fd,
         header=header,
         sure=sure,
+        tails=tails,
         map=source,
         start=start,
         end=end,
@@ -155,8 +158,8 @@ def load(path: str, fd: int, progress: Progress) -> Damaged:
     )
 
 
-def _read_header(path: str, raw: bytes) -> tuple[Header | None, bool]:
-    """The live header, and whether nothing newer can have been committed."""
+def _read_header(path: str, raw: bytes) -> tuple[Header | None, bool, tuple[int, ...]]:
+    """The live header, whether nothing newer can have been committed, where hot tails lie."""
     for slot in split_slots(raw):
         if _is_foreign(slot):
             version = slot.raw[_VERSION_OFFSET]
@@ -167,10 +170,11 @@ def _read_header(path: str, raw: bytes) -> tuple[Header | None, bool]:
     except (MarkerVersionError, AlgorithmError) as fault:
         raise NotADatabaseError(path=path, reason=str(fault)) from None
     except FormatError:
-        return None, False
+        return None, False, ()
+    header, other = live.header, live.other
+    tails = (header.hot_tail_offset, *([other.hot_tail_offset] if other is not None else ()))
     # AeorDB's HEAD is in each header that it writes; a file just made has one slot.
-    header = live.header
-    return header, live.other is not None or header.sequence == 1 or header.spare is None
+    return header, other is not None or header.sequence == 1 or header.spare is None, tails
 
 
 def _is_foreign(slot: UncheckedSlot) -> bool:

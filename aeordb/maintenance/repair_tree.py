@@ -131,6 +131,9 @@ class TreeMender:
         path = join(folder.path, child.name)
         if child.kind == c.KIND_DIRECTORY:
             if child.hash in self._whole:
+                made = self._sized(child)
+                if made != child:
+                    folder.edits[child.name] = made
                 return None
             if depth <= DEPTH_MAX:
                 return self._open(path, child)
@@ -162,7 +165,7 @@ class TreeMender:
         anew = folder.rebuilt or folder.remade
         if not folder.edits and not anew:
             self._whole.add(old.hash)
-            return old
+            return self._sized(old)
         names = folder.known
         for name, child in folder.edits.items():
             if child is None:
@@ -184,6 +187,19 @@ class TreeMender:
             time = max((child.updated for child in names.values()), default=0)
             made = made._replace(created=time, updated=time, virtual_time=time)
         return made
+
+    def _sized(self, child: Child) -> Child:
+        """The same, with size and times where only a path key told of the folder."""
+        if child.size or child.hash == EMPTY or not child.name:
+            return child
+        entry = self._stock.read_as(child.hash, c.ENTRY_DIRECTORY)
+        time = entry.time
+        child = child._replace(size=len(entry.value))
+        return (
+            child
+            if child.updated
+            else child._replace(created=time, updated=time, virtual_time=time)
+        )
 
     def _lose(self, folder: TreePath, name: str) -> None:
         self._result.lost.append(f"{folder.rstrip('/')}/{name}")

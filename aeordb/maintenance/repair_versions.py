@@ -90,7 +90,7 @@ class Versions:
             self.changed.append(ChangedVersion(HEAD, old, head))
         for key, entry in sorted(self._rows.names.items()):
             self._name(key, entry)
-        for path in SYSTEM_PLACES:
+        for path in SYSTEM_PLACES[::-1]:
             self._system(path)
         for key, (kv, _, _) in self._rows.lost.items():
             kind = {c.KV_SNAPSHOT: "snapshot", c.KV_FORK: "fork"}.get(kv & c.KV_TYPE_MASK)
@@ -169,7 +169,9 @@ class Versions:
         entry = self._records.place_entry(path, offset)
         if entry is None:
             is_lost = self._rows.damaged and path in c.SYSTEM_ROOTS
-            return c.ZERO_HASH if is_lost and self._any_below(path) else None
+            if not is_lost or any(known.startswith(path) for known in self.system):
+                return None
+            return c.ZERO_HASH if self._any_below(path) else None
         if len(entry.value) == c.HASH_LENGTH:
             return entry.value
         key = node_key(entry.value)
