@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from typing import Literal
 
 import click
@@ -129,6 +130,6 @@ def command(
                 shell.answer(result, lines)
             else:
                 shell.secret({**result, "root_key": key}, key, lines)
-            click.get_text_stream("stdout").flush()
+            sys.stdout.flush()
 
         serve(db, settings, sock, ready=ready)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aeordb.server.threads import Threads
 
-BLOCK: Final = 1 << 20
+BLOCK: Final = 256 << 10
 
 
 class Stream(Response):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from aeordb.database.plain import plain
 from aeordb.errors import NotFoundError
 from aeordb.server.auth import Identity, any_key
 from aeordb.server.errors import HTTPError
@@ -31,6 +30,7 @@ router = APIRouter(tags=["files"])
 
 # Up to this length a file is read in one go, and in memory for the time of its answer.
 _SMALL: Final = BLOCK
+_FIELDS: Final = tuple(Entry.model_fields)
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _PLAIN_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:;[\x20-\x7e]*)?")
 # What clients send without being asked: it says nothing of the file.
@@ -86,7 +86,7 @@ async def put_file(path: str, request: Request, _key: Key) -> Response:
             body.share()
             stat = await state.batches.run_alone(operation, body.close)
     headers = {"ETag": f'"{stat.hash}"'}
-    return JSONResponse(plain(stat), 201 if operation.created else 200, headers)
+    return JSONResponse(_entry(stat), 201 if operation.created else 200, headers)
 
 
 class _Put:
@@ -222,7 +222,7 @@ async def _look_up(
         if stat.kind == "folder":
             offset, limit, hidden = page
             listed = view.list(stat.path, hidden=hidden, offset=offset, limit=limit + 1)
-            items = [plain(item) for item in listed]
+            items = [_entry(item) for item in listed]
             more = offset + limit if len(items) > limit else None
             return JSONResponse({"items": items[:limit], "next": more})
         if request.url.path.endswith("/"):
@@ -287,6 +287,10 @@ def _headers(found: _Found) -> dict[str, str]:
     if not found.whole:
         headers["Content-Range"] = f"bytes {found.first}-{found.last}/{stat.size}"
     return headers
+
+
+def _entry(stat: Stat) -> dict[str, Any]:
+    return {name: getattr(stat, name) for name in _FIELDS}
 
 
 def _listed(etags: str, content_hash: str | None) -> bool:
