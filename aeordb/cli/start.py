@@ -83,7 +83,7 @@ def command(
     end.
     """
     try:
-        from aeordb.server.run import listen, serve, url_of
+        from aeordb.server.run import Server, listen, url_of
         from aeordb.server.settings import Limits, Settings
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == "aeordb":
@@ -132,4 +132,4 @@ def command(
                 shell.secret({**result, "root_key": key}, key, lines)
             sys.stdout.flush()
 
-        serve(db, settings, sock, ready=ready)
+        Server(db, settings, sock, ready=ready).run()

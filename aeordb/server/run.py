@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Generator
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -59,39 +60,52 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(
-    database: Database,
-    settings: Settings,
-    sock: socket.socket,
-    *,
-    ready: Callable[[], None] = lambda: None,
-) -> None:
-    """Serves an open database until SIGTERM or SIGINT; returns when all requests have ended.
+class Server:
+    """Serves an open database until SIGTERM, SIGINT or :meth:`stop`.
 
     No new connection is taken from then on; those that are idle end at once, requests get
     `stop_seconds`. A second signal does not wait for them. What a request began to commit is
-    committed in any case. `ready` is called once the server answers.
+    committed in any case.
     """
-    logs.set_up(settings.log_format)
-    _allow_files(settings.limits.connections)
-    limits = settings.limits
-    protocol = type("Connection", (Connection,), {"limits": limits})
-    config = uvicorn.Config(
-        create_app(database, settings),
-        http=protocol,
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=int(limits.idle_seconds),
-        timeout_graceful_shutdown=int(limits.stop_seconds),
-        h11_max_incomplete_event_size=limits.header_bytes,
-    )
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    _Server(config, ready).run([sock])
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        sock: socket.socket,
+        *,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`sock` listens (:func:`listen`); `ready` is called once the server answers."""
+        limits = settings.limits
+        config = uvicorn.Config(
+            create_app(database, settings),
+            http=type("Connection", (Connection,), {"limits": limits}),
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(limits.idle_seconds),
+            timeout_graceful_shutdown=int(limits.stop_seconds),
+            h11_max_incomplete_event_size=limits.header_bytes,
+        )
+        self._settings = settings
+        self._sock = sock
+        self._server = _Server(config, ready)
+
+    def run(self) -> None:
+        """Serves; returns when all requests have ended."""
+        logs.set_up(self._settings.log_format)
+        _allow_files(self._settings.limits.connections)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._server.run([self._sock])
+
+    def stop(self) -> None:
+        """Has :meth:`run` end; from any thread."""
+        self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):
@@ -117,6 +131,9 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Ends on a signal; unlike uvicorn's own, it does not send itself the signal again."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {sig: signal.signal(sig, self._on_signal) for sig in _SIGNALS}
         try:
             yield
