@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from aeordb.errors import (
     AeorDBError,
@@ -40,6 +41,7 @@ STATUS: Final[dict[type[AeorDBError], int]] = {
     UnauthorizedError: 401,
 }
 RETRY_SECONDS: Final = 1
+_METHODS: Final = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
 
 
 class HTTPError(AeorDBError):
@@ -126,11 +128,13 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return answer(invalid_request(error.errors()))
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = {401: "unauthorized", 403: "unauthorized", 404: "not_found"}
         name = code.get(error.status_code, "usage" if error.status_code < 500 else "failed")
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(app, request))
         text = str(error.detail)
         return answer(HTTPError(error.status_code, text, code=name, headers=headers))
 
@@ -138,6 +142,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OSError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """The methods that a request's path takes, whichever routes they belong to."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in app.router.routes
+        )
+    ]
 
 
 def invalid_request(faults: Any) -> UsageError:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
+from aeordb.server.routes.models import Exported, Listing, Patched
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -28,6 +30,11 @@ MEANINGS: Final = {
     507: "The disk is full, or a sync failed.",
 }
 EVERYWHERE: Final = (400, 401, 403, 408, 413, 500, 503)
+
+
+# Routes whose answer may be a file name these by hand.
+_NAMED: Final = (Exported, Listing, Patched)
+_SCHEMAS: Final = "#/components/schemas/"
 
 
 class ErrorBody(BaseModel):
@@ -64,8 +71,13 @@ def describe(app: FastAPI) -> None:
             for path in made["paths"].values():
                 for operation in path.values():
                     _correct(operation["responses"])
+            schemas = made["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):
-                made.get("components", {}).get("schemas", {}).pop(name, None)
+                schemas.pop(name, None)
+            for model in _NAMED:
+                schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
+                schemas |= schema.pop("$defs", {})
+                schemas[model.__name__] = schema
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -186,7 +186,8 @@ def takes(model: type[BaseModel], *, or_file: bool = False) -> dict[str, Any]:
     if or_file:
         schema = {"type": "string", "format": "binary"}
         content["application/octet-stream"] = {"schema": schema}
-    return {"requestBody": {"required": True, "content": content}}
+    required = any(field.is_required() for field in model.model_fields.values())
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def folder_of(path: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from aeordb.server import cronfile
 from aeordb.server.auth import root_key
 from aeordb.server.jobs import JOBS
+from aeordb.server.openapi import fails
 from aeordb.server.schedules import ID_MAX, UTC_NAME, Schedule
 from aeordb.server.uploads import Model, json_body, takes
 
@@ -56,7 +57,7 @@ class Schedules(BaseModel):
     items: list[ScheduleState]
 
 
-@router.get("/system/cron")
+@router.get("/system/cron", responses=fails())
 async def list_schedules(request: Request) -> Schedules:
     """The schedules. One whose `task_type` this server does not have never runs here."""
     state = request.app.state
@@ -68,7 +69,9 @@ async def list_schedules(request: Request) -> Schedules:
     return Schedules(items=[_show(one, now) for one in await state.threads.run(read)])
 
 
-@router.post("/system/cron", status_code=201, openapi_extra=takes(NewSchedule))
+@router.post(
+    "/system/cron", status_code=201, responses=fails(409, 507), openapi_extra=takes(NewSchedule)
+)
 async def add_schedule(request: Request) -> ScheduleState:
     """Adds a schedule; it runs from now on."""
     state = request.app.state
@@ -80,7 +83,9 @@ async def add_schedule(request: Request) -> ScheduleState:
     return _show(schedule, state.clock())
 
 
-@router.patch("/system/cron/{schedule_id}", openapi_extra=takes(ScheduleChanges))
+@router.patch(
+    "/system/cron/{schedule_id}", responses=fails(404, 507), openapi_extra=takes(ScheduleChanges)
+)
 async def change_schedule(request: Request, schedule_id: str) -> ScheduleState:
     """Changes some fields of a schedule. Another time than before counts from now on."""
     state = request.app.state
@@ -92,7 +97,7 @@ async def change_schedule(request: Request, schedule_id: str) -> ScheduleState:
     return _show(schedule, state.clock())
 
 
-@router.delete("/system/cron/{schedule_id}")
+@router.delete("/system/cron/{schedule_id}", responses=fails(404, 507))
 async def delete_schedule(request: Request, schedule_id: str) -> ScheduleState:
     """Deletes a schedule; a task of it that waits or runs goes on."""
     state = request.app.state

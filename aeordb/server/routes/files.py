@@ -15,7 +15,7 @@ from aeordb.server.auth import Identity, any_key
 from aeordb.server.errors import HTTPError
 from aeordb.server.openapi import fails
 from aeordb.server.paths import file_path, view_of
-from aeordb.server.routes.models import Deleted, Entry, Listing
+from aeordb.server.routes.models import Deleted, Entry
 from aeordb.server.streams import BLOCK, Stream
 from aeordb.server.uploads import Body, receive
 from aeordb.tree.paths import TreePath
@@ -122,7 +122,10 @@ class _Put:
             "description": "A file's content, or a folder's children.",
             "content": {
                 "*/*": _BINARY,
-                "application/json": {"schema": {"$ref": "#/components/schemas/Listing"}},
+                # A file of this type may hold anything.
+                "application/json": {
+                    "schema": {"anyOf": [{"$ref": "#/components/schemas/Listing"}, {}]}
+                },
             },
         },
         **_READ,
@@ -299,6 +302,3 @@ def _listed(etags: str, content_hash: str | None) -> bool:
         return True
     wanted = {tag.strip().removeprefix("W/") for tag in etags.split(",")}
     return f'"{content_hash}"' in wanted
-
-
-LISTING: Final = Listing  # its schema is named by hand above

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from aeordb.server.auth import any_key
 from aeordb.server.metrics import CONTENT_TYPE, Metrics
+from aeordb.server.openapi import fails
 
 router = APIRouter(tags=["system"])
 
@@ -14,7 +15,7 @@ router = APIRouter(tags=["system"])
     "/system/metrics",
     dependencies=[Depends(any_key)],
     response_class=Response,
-    responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}, **fails()},
 )
 async def read_metrics(request: Request) -> Response:
     """Backups, tasks and sizes in Prometheus' text format."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 import aeordb
 from aeordb.database.plain import plain
 from aeordb.server.auth import any_key
+from aeordb.server.openapi import fails
 
 router = APIRouter(tags=["system"])
 
@@ -68,7 +69,7 @@ async def read_health(request: Request) -> JSONResponse:
     return JSONResponse(health.model_dump(), 200 if is_well else 503)
 
 
-@router.get("/system/stats", dependencies=[Depends(any_key)])
+@router.get("/system/stats", dependencies=[Depends(any_key)], responses=fails())
 async def read_stats(request: Request) -> Stats:
     """Sizes, counts, and how the tasks of each schedule fare."""
     state = request.app.state

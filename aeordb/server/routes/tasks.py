@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from aeordb.server.auth import root_key
 from aeordb.server.errors import STATUS, HTTPError
 from aeordb.server.jobs import BACKUP, GC, check_args
+from aeordb.server.openapi import fails
 from aeordb.server.taskfile import Status, Task
 from aeordb.server.uploads import Model, json_body, takes
 
@@ -64,33 +65,35 @@ class Tasks(BaseModel):
     items: list[TaskState]
 
 
-@router.get("/system/tasks")
+@router.get("/system/tasks", responses=fails())
 async def list_tasks(request: Request) -> Tasks:
     """The tasks that run or wait, and the last that are over."""
     return Tasks(items=[_show(request, task) for task in request.app.state.tasks.all()])
 
 
-@router.get("/system/tasks/{task_id}")
+@router.get("/system/tasks/{task_id}", responses=fails(404))
 async def read_task(request: Request, task_id: TaskId) -> TaskState:
     """One task."""
     return _show(request, request.app.state.tasks.get(task_id))
 
 
-@router.post("/system/tasks/gc", status_code=202, openapi_extra=takes(GcArgs))
+@router.post("/system/tasks/gc", status_code=202, responses=fails(507), openapi_extra=takes(GcArgs))
 async def start_gc(request: Request) -> TaskState:
     """Adds a task that collects what nothing reaches."""
     args = (await json_body(request, GcArgs)).model_dump()
     return _show(request, await _submit(request, GC, args))
 
 
-@router.post("/system/tasks/backup", status_code=202, openapi_extra=takes(BackupArgs))
+@router.post(
+    "/system/tasks/backup", status_code=202, responses=fails(507), openapi_extra=takes(BackupArgs)
+)
 async def start_backup(request: Request) -> TaskState:
     """Adds a task that makes a backup, as the schedules do."""
     args = (await json_body(request, BackupArgs)).model_dump(exclude_none=True)
     return _show(request, await _submit(request, BACKUP, args))
 
 
-@router.delete("/system/tasks/{task_id}")
+@router.delete("/system/tasks/{task_id}", responses=fails(404, 507))
 async def cancel_task(request: Request, task_id: TaskId) -> TaskState:
     """Takes a task out of those that wait, or stops it at its next step; nothing half-done is
     left. A task that is over stays as it is."""
@@ -98,7 +101,7 @@ async def cancel_task(request: Request, task_id: TaskId) -> TaskState:
     return _show(request, await state.threads.run(state.tasks.cancel, task_id))
 
 
-@router.post("/system/gc", openapi_extra=takes(GcArgs))
+@router.post("/system/gc", responses=fails(409, 423, 507), openapi_extra=takes(GcArgs))
 async def collect(request: Request) -> dict[str, Any]:
     """Collects what nothing reaches, and answers once that is done."""
     args = (await json_body(request, GcArgs)).model_dump()
