@@ -53,6 +53,7 @@ COMMANDS = (
     "info",
     "status",
     "verify",
+    "gc",
     "emergency-reset",
 )
 INTERRUPTED = 130

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aeordb.maintenance.compact import compact as compact_store
+from aeordb.maintenance.findings import VerifyReport
 from aeordb.maintenance.gc import GcReport, gc, plan_gc
+from aeordb.maintenance.verify import verify
 from aeordb.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
@@ -13,11 +15,30 @@ if TYPE_CHECKING:
 
 
 class Maintenance:
-    """The part of :class:`Database` that collects garbage."""
+    """The part of :class:`Database` that verifies it and collects garbage."""
 
     _store: Store
     _jobs: int | None
     _view: Any
+
+    def verify(
+        self,
+        *,
+        deep: bool = False,
+        sample: float | None = None,
+        since: str | None = None,
+        jobs: int | None = None,
+        progress: Progress = NO_PROGRESS,
+    ) -> VerifyReport:
+        """Whether every byte holds (:func:`aeordb.verify`)."""
+        return verify(
+            self._store.path,
+            deep=deep,
+            sample=sample,
+            since=since,
+            jobs=jobs or self._jobs,
+            progress=progress,
+        )
 
     def gc(
         self,
@@ -42,6 +63,6 @@ class Maintenance:
         # Our own view shall not be what it waits for.
         self._view = None
         if dry_run:
-            return plan_gc(self._store, jobs=jobs, progress=progress)
+            return plan_gc(self._store, compact=compact, jobs=jobs, progress=progress)
         run = compact_store if compact else gc
         return run(self._store, jobs=jobs, progress=progress)

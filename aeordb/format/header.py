@@ -274,7 +274,8 @@ def live_slot(raw: bytes) -> LiveSlot:
         except MarkerVersionError:
             raise
         except FormatError as fault:
-            faults.append(fault)
+            # Its traceback would keep the callers' frames alive, and with them their reader's locks.
+            faults.append(fault.with_traceback(None))
     if not good:
         raise min(faults, key=_weight)
     if len(good) == 2 and good[1][1].sequence > good[0][1].sequence:

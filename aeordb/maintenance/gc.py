@@ -7,8 +7,11 @@ import time
 from dataclasses import dataclass
 
 from aeordb.backup.mark import damage, with_state
+from aeordb.backup.sink import stage_for_keys
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
+from aeordb.format.hottail import hot_tail_length
+from aeordb.format.page import block_length
 from aeordb.maintenance.reach import Roots, find_roots, mark_live
 from aeordb.maintenance.sweep import drop, find_rooms, free, thaw_all
 from aeordb.native.faults import NativeFault
@@ -32,7 +35,7 @@ class GcReport:
 
     `versions` are HEAD, the snapshots and the forks; entries are those of the index; bytes are
     lengths in the file: `reclaimed_bytes` became free, `free_bytes` are free now, `size` is the
-    file's length now. `duration` in seconds.
+    file's length now; a dense copy takes `compact_bytes` (0: not asked). `duration` in seconds.
     """
 
     versions: int
@@ -44,10 +47,22 @@ class GcReport:
     duration: float
     dry_run: bool = False
     compacted: bool = False
+    compact_bytes: int = 0
 
 
-def plan_gc(store: Store, *, jobs: int | None = None, progress: Progress = NO_PROGRESS) -> GcReport:
-    """What a gc would do; changes nothing, and needs no right to write.
+def compact_length(entries: int, size: int) -> int:
+    """About how many bytes a dense copy takes that has so many entries of `size` bytes in all."""
+    return c.HEADERS_LENGTH + block_length(stage_for_keys(entries)) + size + hot_tail_length(512, 0)
+
+
+def plan_gc(
+    store: Store,
+    *,
+    compact: bool = False,
+    jobs: int | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> GcReport:
+    """What a gc, or a compact, would do; changes nothing, and needs no right to write.
 
     Raises DamagedError where a version is not whole.
     """
@@ -66,15 +81,18 @@ def plan_gc(store: Store, *, jobs: int | None = None, progress: Progress = NO_PR
             for batch in find_rooms(start, end, state.voids, index, marks, counted):
                 room += sum(r.end - r.offset for r in batch)
                 free += sum(r.free for r in batch)
+            size = os.fstat(store.fd).st_size
+            length = compact_length(counted.live, counted.live_bytes)
             return GcReport(
                 versions=len(found.versions),
                 live_entries=counted.live,
                 garbage_entries=counted.garbage,
-                reclaimed_bytes=room - free,
+                reclaimed_bytes=max(0, size - length) if compact else room - free,
                 free_bytes=free,
-                size=os.fstat(store.fd).st_size,
+                size=size,
                 duration=time.perf_counter() - begun,
                 dry_run=True,
+                compact_bytes=length if compact else 0,
             )
 
         return with_state(view, work)

@@ -16,10 +16,10 @@ from aeordb.native.table import Table
 from aeordb.storage.checkpoint import checkpoint, finish, plan_checkpoint
 from aeordb.storage.commit import Log
 from aeordb.storage.create import create_file
-from aeordb.storage.datafile import DataFile
+from aeordb.storage.datafile import DataFile, replace
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.growth import OVERFLOW_LIMIT, grow, stage_for
-from aeordb.storage.locks import WALK_BYTE, ExclusiveLock, ReaderLock, WriterLock
+from aeordb.storage.locks import VIEW_BYTE, WALK_BYTE, ExclusiveLock, ReaderLock, WriterLock
 from aeordb.storage.recovery import close_cleanly, first_act, thaw
 from aeordb.storage.state import State, check_header, load_state
 from aeordb.storage.view import View
@@ -153,11 +153,42 @@ class Store:
             try:
                 yield log
             except BaseException:
-                log.undo()
+                if self._log is log:
+                    log.undo()
                 raise
             finally:
                 self._busy = False
-                self._carried = len(log.state.table)
+                self._carried = len(self.state.table)
+
+    def adopt(self, part: str, path: str, patience: float) -> None:
+        """Puts the finished file `part` in this file's place at `path`, and goes on with it.
+
+        Called inside `alone`, whose log is the old file's. Raises LockedError with the number of
+        readers that still stand after `patience` seconds, NotDurableError.
+        """
+        old = self._file
+        assert old is not None
+        with ExclusiveLock(self.path, old.fd, VIEW_BYTE, patience):
+            new = DataFile.open(part)
+            try:
+                replace(part, path)
+            finally:
+                # Where only the name is not durable yet, the new file is the database already.
+                if os.path.samestat(os.stat(path), os.fstat(new.fd)):
+                    self._switch(new)
+                else:
+                    new.close()
+        old.close()
+
+    def _switch(self, new: DataFile) -> None:
+        assert self._lock is not None
+        new.path = self.path
+        self._lock.take_inode(new.fd)
+        self._file, self._fd = new, new.fd
+        self._files = FileMap(new.fd)
+        self._state = load_state(new.fd, self.path, self._files.covering)
+        self._log = Log(new, self._files, self._state)
+        self._acted = False
 
     def commit(self, writer: WriteView, head: bytes) -> None:
         """Makes the transaction's entries and its new HEAD durable, all or none."""
