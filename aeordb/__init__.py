@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from aeordb.folders.report import GetReport, PutReport, Skipped
     from aeordb.maintenance.findings import Finding, VerifyReport
+    from aeordb.maintenance.gc import GcReport
     from aeordb.maintenance.verify import verify
     from aeordb.progress import Progress
 
@@ -63,6 +64,7 @@ __all__ = [
     "ExportReport",
     "Finding",
     "Fork",
+    "GcReport",
     "GetReport",
     "ImportReport",
     "IncompleteError",
@@ -108,6 +110,7 @@ _MODULES = {
     "ImportReport": "aeordb.backup.importer",
     "PatchReport": "aeordb.backup.patch",
     "BackupReport": "aeordb.backup.scheduled",
+    "GcReport": "aeordb.maintenance.gc",
     "LastBackup": "aeordb.backup.record",
     **dict.fromkeys(("Finding", "VerifyReport"), "aeordb.maintenance.findings"),
     "verify": "aeordb.maintenance.verify",
