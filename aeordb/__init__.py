@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     from aeordb.folders.report import GetReport, PutReport, Skipped
     from aeordb.maintenance.findings import Finding, VerifyReport
     from aeordb.maintenance.gc import GcReport
+    from aeordb.maintenance.repair import repair
+    from aeordb.maintenance.repair_report import (
+        ChangedVersion,
+        LostPath,
+        RebuiltFolder,
+        RepairReport,
+    )
     from aeordb.maintenance.verify import verify
     from aeordb.progress import Progress
 
@@ -58,6 +65,7 @@ __all__ = [
     "BackupReport",
     "BaseMismatchError",
     "Change",
+    "ChangedVersion",
     "DamagedError",
     "Database",
     "ExistsError",
@@ -73,6 +81,7 @@ __all__ = [
     "LastBackup",
     "LockedError",
     "LogItem",
+    "LostPath",
     "NewKey",
     "NotADatabaseError",
     "NotDurableError",
@@ -81,6 +90,8 @@ __all__ = [
     "PathError",
     "Progress",
     "PutReport",
+    "RebuiltFolder",
+    "RepairReport",
     "Skipped",
     "Snapshot",
     "StaleError",
@@ -94,6 +105,7 @@ __all__ = [
     "__version__",
     "info",
     "open",
+    "repair",
     "verify",
 ]
 
@@ -113,6 +125,11 @@ _MODULES = {
     "GcReport": "aeordb.maintenance.gc",
     "LastBackup": "aeordb.backup.record",
     **dict.fromkeys(("Finding", "VerifyReport"), "aeordb.maintenance.findings"),
+    **dict.fromkeys(
+        ("ChangedVersion", "LostPath", "RebuiltFolder", "RepairReport"),
+        "aeordb.maintenance.repair_report",
+    ),
+    "repair": "aeordb.maintenance.repair",
     "verify": "aeordb.maintenance.verify",
     **dict.fromkeys(("GetReport", "PutReport", "Skipped"), "aeordb.folders.report"),
 }

@@ -14,7 +14,9 @@ from dataclasses import replace
 
 from aeordb.backup.plan import carry
 from aeordb.backup.sink import Sink, check_absent, new_file
+from aeordb.errors import DamagedError, NotADatabaseError
 from aeordb.format import constants as c
+from aeordb.maintenance.findings import VerifyReport
 from aeordb.maintenance.refill import Refill
 from aeordb.maintenance.repair_heads import find_head
 from aeordb.maintenance.repair_places import put_head_places, put_system_places
@@ -24,7 +26,9 @@ from aeordb.maintenance.repair_rows import Rows, read_rows
 from aeordb.maintenance.repair_source import Damaged, load, open_file
 from aeordb.maintenance.repair_stock import Stock
 from aeordb.maintenance.repair_versions import Complete, Versions
+from aeordb.maintenance.verify import verify
 from aeordb.native.carry import Plan
+from aeordb.native.faults import NativeFault
 from aeordb.native.index import ALL, Index
 from aeordb.native.walk import Marks
 from aeordb.progress import NO_PROGRESS, Progress
@@ -35,28 +39,64 @@ REPAIRED = ".repaired"
 _KINDS = range(c.KV_TYPE_MASK + 1)
 
 
+StrPath = str | os.PathLike[str]
+
+
 def repair(
-    path: str,
+    path: StrPath,
     *,
     in_place: bool = False,
-    refill: Sequence[str] = (),
+    refill: Sequence[StrPath] = (),
+    verified: VerifyReport | None = None,
     timeout: float | None = 0.0,
     jobs: int | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> RepairReport:
-    """Makes `path` + ".repaired" of a database or export; or, `in_place`, puts it in its place.
+    """Makes `path` + ".repaired" of a damaged database or export; nothing of one that is sound.
 
-    `refill`: exports, patches or databases that lost entries are taken from. Waits `timeout`
-    seconds for another writer. Needs room for what is intact. Raises NotADatabaseError (nothing is
-    left in it), UsageError (a patch), LockedError, ExistsError, NotDurableError; nothing but the
-    lock file has changed then.
+    Args:
+        in_place: puts it in the place of the damaged file, which needs as much free disk.
+        refill: exports, patches or databases that lost entries are taken from, by their keys.
+        verified: what `verify` found just now; else the file is verified first.
+        timeout: seconds to wait for another writer.
+
+    Raises NotADatabaseError (nothing is left in it), UsageError (a patch), LockedError,
+    ExistsError, NotDurableError; nothing but the lock file has changed then.
     """
-    target = os.path.realpath(path) if in_place else path + REPAIRED
+    path = os.fspath(path)
     if not in_place:
-        check_absent(target)
+        check_absent(path + REPAIRED)
+    fd, sure = open_file(path)
+    os.close(fd)
+    found = verified or _verified(path, jobs, progress)
+    if found is not None and found.ok and sure:
+        return RepairReport(path=path, output=None, head=found.head, entries=found.entries)
+    try:
+        return _write(path, in_place, [os.fspath(name) for name in refill], timeout, jobs, progress)
+    except NativeFault as fault:
+        raise DamagedError(path=path, reason=f"the disk or the repair failed: {fault}") from None
+
+
+def _verified(path: str, jobs: int | None, progress: Progress) -> VerifyReport | None:
+    """What verify says; None where it cannot even begin."""
+    try:
+        return verify(path, jobs=jobs, progress=progress)
+    except (DamagedError, NotADatabaseError):
+        return None
+
+
+def _write(
+    path: str,
+    in_place: bool,
+    refill: Sequence[str],
+    timeout: float | None,
+    jobs: int | None,
+    progress: Progress,
+) -> RepairReport:
+    target = os.path.realpath(path) if in_place else path + REPAIRED
     with ExitStack() as stack:
         stack.callback(progress.finish)
-        fd = open_file(path)
+        fd, _ = open_file(path)
         stack.callback(os.close, fd)
         backups = stack.enter_context(Refill(refill))
         lock = WriterLock(path, timeout)

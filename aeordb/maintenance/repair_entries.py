@@ -53,7 +53,7 @@ _TYPES: Final = tuple(kind for kind in c.ENTRY_TYPES if kind != c.ENTRY_VOID)
 
 
 class Made(NamedTuple):
-    """An entry that is written anew; `time` in milliseconds."""
+    """An entry that is written anew; `time` in milliseconds, `offset` where it stood, if it did."""
 
     type: int
     version: int
@@ -62,6 +62,7 @@ class Made(NamedTuple):
     key: bytes
     value: bytes
     time: int
+    offset: int = 0
 
 
 def check_rows(

@@ -61,21 +61,14 @@ class Records:
             return None
         return made.value if len(made.value) == c.HASH_LENGTH else node_key(made.value)
 
-    def place_entry(self, path: str, offset: int | None = None) -> Entry | None:
-        """The entry of a folder's path key, if it is intact; `offset`: where it is known to be."""
+    def place_entry(self, path: str) -> Entry | None:
+        """The entry of a folder's path key, if it is intact."""
         key = directory_path_key(path)
         found = self._source.table.get(key)
-        places = [] if offset is None else [offset]
-        if found is not None and not found[0] & c.KV_DELETED:
-            places.append(found[1])
-        for place in places:
-            try:
-                entry = self._source.map.fetch(place, key=key)
-            except NativeFault:
-                continue
-            if entry.type == c.ENTRY_DIRECTORY:
-                return entry
-        return None
+        if found is None or found[0] & c.KV_DELETED:
+            return None
+        entry = self._fetch(found[1])
+        return entry if entry is not None and entry.type == c.ENTRY_DIRECTORY else None
 
     def look(self, key: bytes, kind: int) -> Made | None:
         """An entry that is lost under its own key and stands under another: a file's or symlink's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aeordb.backup.mark import mark
 from aeordb.errors import AeorDBError
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
@@ -25,6 +26,7 @@ from aeordb.native.faults import NativeFault
 from aeordb.native.index import Index, split_records
 from aeordb.native.log import GAP
 from aeordb.native.table import RECORD, Table
+from aeordb.native.walk import Marks
 from aeordb.progress import Progress
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.state import load_state
@@ -46,7 +48,7 @@ class Rows:
     forks. `mended`: entries that were made whole. `lost`: (KV type and flags, offset, length) of
     what stays unreadable, by key. `roots`: (time, key) of each root that `dir:/` named, the newest
     first; only where the header does not tell. `places`: how many path keys there were. `index`:
-    the file's own, if all of it holds. `damaged`: something in the log does not hold.
+    the file's own, if it was asked for and holds. `damaged`: something in the log does not hold.
     """
 
     classes: bytearray
@@ -59,12 +61,22 @@ class Rows:
     replaced: int = 0
     places: int = 0
     index: Index | None = None
+    doubtful_from: int = 1 << 63
     damaged: bool = False
 
     def add_name(self, key: bytes, entry: Entry) -> None:
         """Notes a snapshot or fork."""
         layout = entry.version, entry.flags & c.ENTRY_FLAG_SYSTEM, c.COMPRESSION_NONE
-        self.names[key] = Made(entry.type, *layout, key, entry.value, entry.time)
+        self.names[key] = Made(entry.type, *layout, key, entry.value, entry.time, entry.offset)
+
+    def is_doubtful(self, key: bytes, offset: int) -> bool:
+        """Whether an entry may be no entry of this file's: behind a gap, what looks like entries
+        may be the bytes of a database that is kept as a file. The file's own index tells."""
+        return (
+            offset > self.doubtful_from
+            and self.index is not None
+            and (self.index.find(key) is None)
+        )
 
 
 def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Rows:
@@ -74,7 +86,6 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
     """
     progress.start(source.end - source.start, "Verifying")
     rows = Rows(check_rows(source.map, source.table, latest, jobs, progress.advance))
-    index = rows.index = whole_index(source)
     records = source.table.record_view()
     kept = bytearray()
     for start in range(0, len(records), RECORD * _AT_ONCE):
@@ -82,8 +93,7 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
         for at, row in enumerate(split_records(part)):
             where = rows.classes[start // RECORD + at]
             if where == CONTENT and row.kv in _NAMES:
-                if index is None:
-                    rows.add_name(row.key, source.map.fetch(row.offset))
+                rows.add_name(row.key, source.map.fetch(row.offset))
             elif where == CONTENT:
                 kept += part[at * RECORD : (at + 1) * RECORD]
             elif where == PLACE:
@@ -92,18 +102,13 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
                 rows.lost[row.key] = row.kv, row.offset, row.length
         rows.kept.put_many(bytes(kept))
         kept.clear()
-    if index is not None:
-        _take_names(source, rows, index)
     if rows.lost or source.gaps or not source.sure:
-        _look_again(source, rows, latest)
+        _look_again(source, rows, latest, jobs)
     return rows
 
 
-def whole_index(source: Damaged) -> Index | None:
-    """The file's own index, if all of it holds: then it knows what is deleted and what is not.
-
-    What follows a damaged entry in the log may be the bytes of a database that is kept as a file.
-    """
+def old_index(source: Damaged, jobs: int) -> Index | None:
+    """The file's own index, if it still has all that HEAD reaches; None else."""
     if source.header is None or not source.sure or source.header.spare is None:
         return None
     try:
@@ -112,27 +117,13 @@ def whole_index(source: Damaged) -> Index | None:
         index = make_index(files, state)
         for _ in index.scan():
             pass
+        mark(index, source.header.head, Marks(index), jobs=jobs)
     except (AeorDBError, NativeFault):
         return None
     return None if state.rebuilt else index
 
 
-def _take_names(source: Damaged, rows: Rows, index: Index) -> None:
-    """Snapshots and forks as the file's own index has them, or as the log does."""
-    for kind in _NAMES:
-        for record in index.scan_records(kind):
-            places = [record.offset]
-            row = source.table.get(record.key)
-            if row is not None:
-                places.append(row[1])
-            for offset in places:
-                if _is_content(source, offset):
-                    rows.add_name(record.key, source.map.fetch(offset))
-                    rows.lost.pop(record.key, None)
-                    break
-
-
-def _look_again(source: Damaged, rows: Rows, latest: int) -> None:
+def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
     """Older copies of what is damaged, entries in gaps, and roots, by one more pass."""
     rows.damaged = bool(rows.lost)
     copies: dict[bytes, tuple[int, int]] = {}
@@ -151,6 +142,12 @@ def _look_again(source: Damaged, rows: Rows, latest: int) -> None:
         if _is_content(source, found.offset):
             copies[found.key] = max(copies.get(found.key, (0, 0)), (found.time, found.offset))
     rows.damaged = rows.damaged or bool(gaps) or source.header is None
+    if gaps:
+        rows.doubtful_from = gaps[0][0]
+        rows.index = old_index(source, jobs)
+        rows.names = {
+            key: made for key, made in rows.names.items() if not rows.is_doubtful(key, made.offset)
+        }
     for key, (_, offset) in copies.items():
         kv, _, length = rows.lost.pop(key)
         _keep(rows, source.map.fetch(offset), key, kv, offset, length)

@@ -92,8 +92,9 @@ class Damaged:
             yield from batch
 
 
-def open_file(path: str) -> int:
-    """A descriptor of a file that may be repaired, for reading.
+def open_file(path: str) -> tuple[int, bool]:
+    """A descriptor of a file that may be repaired, for reading; and whether its header is sure to
+    be that of the last commit.
 
     Raises NotADatabaseError, also where a version that is not ours is stated; UsageError for a
     patch.
@@ -104,7 +105,7 @@ def open_file(path: str) -> int:
     except FileNotFoundError:
         raise NotADatabaseError(path=path, reason="there is no such file") from None
     try:
-        header, *_ = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
+        header, sure, _ = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
         if header is not None and header.backup_type == c.BACKUP_PATCH:
             raise UsageError(
                 f"{quote(path)} is a patch: it holds no whole version that could be repaired",
@@ -113,7 +114,7 @@ def open_file(path: str) -> int:
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    return fd, sure
 
 
 def load(path: str, fd: int, progress: Progress) -> Damaged:
@@ -174,7 +175,9 @@ def _read_header(path: str, raw: bytes) -> tuple[Header | None, bool, tuple[int,
     header, other = live.header, live.other
     tails = (header.hot_tail_offset, *([other.hot_tail_offset] if other is not None else ()))
     # AeorDB's HEAD is in each header that it writes; a file just made has one slot.
-    return header, other is not None or header.sequence == 1 or header.spare is None, tails
+    spare = header.spare
+    sure = other is not None or header.sequence == 1 or spare is None
+    return header, sure or bool(spare and spare.flags & c.SPARE_CLEAN), tails
 
 
 def _is_foreign(slot: UncheckedSlot) -> bool:

@@ -160,13 +160,9 @@ class Versions:
 
     def _system_root(self, path: str) -> bytes | None:
         """The listing of a system folder; zeros if it must have been there and is lost."""
-        offset = None
-        if self._rows.index is not None:
-            found = self._rows.index.find(directory_path_key(path))
-            if found is None:
-                return None
-            offset = found[1]
-        entry = self._records.place_entry(path, offset)
+        entry = self._records.place_entry(path)
+        if entry is not None and self._rows.is_doubtful(directory_path_key(path), entry.offset):
+            return None
         if entry is None:
             is_lost = self._rows.damaged and path in c.SYSTEM_ROOTS
             if not is_lost or any(known.startswith(path) for known in self.system):
