@@ -176,6 +176,18 @@ bool aeor_index_counts(const struct aeor_index *index, const uint8_t *entry) {
            !aeor_index_overlaid(index, entry);
 }
 
+void aeor_index_prefetch(const struct aeor_index *index, const uint8_t *key) {
+    enum { LINE = 64, LINES = 16 }; /* as far as most pages are filled */
+    if (index->no_pages || index->pages == 0) return;
+    uint64_t page = aeor_page_of(key, index->pages);
+    if (index->kv_offset > index->map_length ||
+        (index->map_length - index->kv_offset) / AEOR_PAGE <= page) {
+        return;
+    }
+    const uint8_t *image = index->map + index->kv_offset + page * AEOR_PAGE;
+    for (int i = 0; i < LINES; i++) __builtin_prefetch(image + i * LINE);
+}
+
 const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot) {
     uint64_t paged = index->no_pages ? 0 : index->pages * AEOR_PAGE_ENTRIES;
     if (slot < paged) return NULL;

@@ -86,6 +86,9 @@ bool aeor_index_overlaid(const struct aeor_index *index, const uint8_t *key);
 /* Whether the tables alone answer for a page. */
 bool aeor_index_covered(const struct aeor_index *index, uint64_t page);
 
+/* Has the page of a key brought into the cache, for who asks for many keys soon. */
+void aeor_index_prefetch(const struct aeor_index *index, const uint8_t *key);
+
 /* The record behind a slot of the tables, or NULL. */
 const uint8_t *aeor_index_record(const struct aeor_index *index, uint64_t slot);
 

@@ -75,6 +75,11 @@ static void locate(struct windowing *work, uint64_t at, const struct aeor_log_en
         work->found[at] == AEOR_OK && work->hits[at].offset == entry->offset;
 }
 
+static void locate_all(struct windowing *work, const struct aeor_log_entry *entries,
+                       uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) locate(work, i, entries + i);
+}
+
 /* Fields of the header that no hash covers. */
 static bool fields_are_good(const struct aeor_log_entry *entry) {
     if (entry->flags > 1 || entry->compression > (entry->type == AEOR_TYPE_CHUNK)) return false;
@@ -212,13 +217,17 @@ static void verify_group(struct windowing *work, const struct aeor_log_entry *en
     const struct aeor_verify *verify = work->verify;
     const uint8_t *map = verify->index->map;
     struct aeor_addressing *addressing = &work->addressing;
+    for (uint64_t i = 0; i < count; i++) {
+        if (entries[i].key_length == AEOR_HASH) aeor_index_prefetch(verify->index, entries[i].key);
+    }
+    if (verify->skip != NULL) locate_all(work, entries, count);
     aeor_blake3_start(&addressing->batch);
     for (uint64_t i = 0; i < count; i++) {
         const struct aeor_log_entry *entry = entries + i;
         const uint8_t *image = map + entry->offset;
-        locate(work, i, entry);
         work->hashed[i] =
-            entry->type != 0 && !(work->located[i] && is_set(verify->skip, work->slots[i])) &&
+            entry->type != 0 &&
+            !(verify->skip != NULL && work->located[i] && is_set(verify->skip, work->slots[i])) &&
             (entry->type != AEOR_TYPE_CHUNK || in_sample(verify, entry->offset));
         work->intact[i] = true;
         addressing->of[i] = (struct aeor_address){.match = AEOR_MATCH_UNKNOWN};
@@ -231,6 +240,12 @@ static void verify_group(struct windowing *work, const struct aeor_log_entry *en
     }
     aeor_blake3_flush(&addressing->batch);
     aeor_address_rest(addressing, entries, map, count);
+    if (verify->skip == NULL) locate_all(work, entries, count);
+    for (uint64_t i = 0; i < count; i++) {
+        if (addressing->of[i].match == AEOR_MATCH_IDENTITY) {
+            aeor_index_prefetch(verify->index, addressing->of[i].path_key);
+        }
+    }
     for (uint64_t i = 0; i < count; i++) {
         const struct aeor_log_entry *entry = entries + i;
         if (entry->type == 0) {

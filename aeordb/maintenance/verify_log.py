@@ -23,6 +23,8 @@ from aeordb.storage.view import View
 from aeordb.tree.reading import decompress, iter_chunks
 
 _WINDOW = 8 << 20
+# A log of less is read sooner than threads are started.
+_SMALL = 1 << 20
 _VALUE = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
 
 VOID_WRONG = -1000
@@ -60,7 +62,7 @@ def verify_log(
         return _finish(view, subject, rows, sums)
 
     progress.start(end - start, "Verifying")
-    results = in_order(jobs, _windows(subject), check)
+    results = in_order(jobs if end - start > _SMALL else 1, _windows(subject), check)
     try:
         for result in results:
             progress.advance(result[1].bytes, result[1].entries)
