@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 from starlette.requests import ClientDisconnect
 
 from aeordb.server.errors import ClientGoneError, HTTPError, invalid_request
@@ -160,6 +160,13 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def such_as(*examples: Any, pattern: str | None = None) -> Any:
+    """What a field of a body looks like, for the description alone: the library says what is
+    wrong with a value better than a pattern can."""
+    shown: dict[str, Any] = {"examples": list(examples)}
+    return WithJsonSchema({"type": "string", **shown, **({"pattern": pattern} if pattern else {})})
 
 
 async def json_body(request: Request, model: type[M]) -> M:

@@ -18,7 +18,7 @@ from aeordb.server.openapi import fails
 from aeordb.server.paths import version_of
 from aeordb.server.routes.models import Imported, Promoted
 from aeordb.server.streams import Stream
-from aeordb.server.uploads import Body, Model, json_body, receive, takes
+from aeordb.server.uploads import Body, Model, json_body, receive, such_as, takes
 
 if TYPE_CHECKING:
     from aeordb import Database, ExportReport, ImportReport, PatchReport
@@ -30,14 +30,18 @@ RootKey = Annotated[Identity, Depends(root_key)]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FILE_TYPE = "application/octet-stream"
 
+BackupName = Annotated[str, such_as("backup.aeordb", pattern=r"^[^./\\][^/\\]*$")]
+SnapshotName = Annotated[str, such_as("v1")]
+VersionName = Annotated[str, such_as("HEAD", "v1", "0123456789abcdef")]
+
 
 class Export(Model):
     """What to export, and the new file's name in the backup folder; without it, the answer is the
     file."""
 
-    output: str | None = None
-    snapshot: str | None = None
-    hash: str | None = None
+    output: BackupName | None = None
+    snapshot: SnapshotName | None = None
+    hash: VersionName | None = None
     uncompressed: bool = False
 
 
@@ -45,16 +49,16 @@ class Diff(Model):
     """Two versions, and the new file's name in the backup folder; without it, the answer is the
     file."""
 
-    output: str | None = None
-    from_: str = Field(alias="from")
-    to: str = "HEAD"
+    output: BackupName | None = None
+    from_: VersionName = Field(alias="from")
+    to: VersionName = "HEAD"
     uncompressed: bool = False
 
 
 class Import(Model):
     """A backup in the backup folder, and what to do with it."""
 
-    file: str
+    file: BackupName
     promote: bool = False
     force: bool = False
     salvage: bool = False
@@ -64,7 +68,7 @@ class Import(Model):
 class Promote(Model):
     """A version to become HEAD."""
 
-    hash: str
+    hash: VersionName
 
 
 @router.post(

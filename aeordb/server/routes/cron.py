@@ -12,31 +12,34 @@ from aeordb.server.auth import root_key
 from aeordb.server.jobs import JOBS
 from aeordb.server.openapi import fails
 from aeordb.server.schedules import ID_MAX, UTC_NAME, Schedule
-from aeordb.server.uploads import Model, json_body, takes
+from aeordb.server.uploads import Model, json_body, such_as, takes
 
 router = APIRouter(tags=["cron"], dependencies=[Depends(root_key)])
 Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
+TaskType = Annotated[str, such_as("backup", "gc")]
+Expression = Annotated[str, such_as("0 1 * * *", pattern=r"^\S+( \S+){4}$")]
+Zone = Annotated[str, such_as("UTC", "Europe/Berlin")]
 
 
 class NewSchedule(Model):
     """A schedule to be added. `schedule` is a cron expression of five fields, in `timezone`."""
 
     id: Id
-    task_type: str
-    schedule: str
+    task_type: TaskType
+    schedule: Expression
     args: dict[str, Any] = Field(default_factory=dict)
     enabled: bool = True
-    timezone: str = UTC_NAME
+    timezone: Zone = UTC_NAME
 
 
 class ScheduleChanges(Model):
     """What is to be changed of a schedule; `args` as a whole."""
 
-    task_type: str | None = None
-    schedule: str | None = None
+    task_type: TaskType | None = None
+    schedule: Expression | None = None
     args: dict[str, Any] | None = None
     enabled: bool | None = None
-    timezone: str | None = None
+    timezone: Zone | None = None
 
 
 class ScheduleState(BaseModel):

@@ -44,6 +44,10 @@ Version = Annotated[
 Key = Annotated[Identity, Depends(any_key)]
 _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 _PUT_BODY: Final[dict[str, Any]] = {"requestBody": {"content": {"*/*": _BINARY}}}
+_HEADERS: Final[dict[str, Any]] = {
+    "description": "What there is to be read.",
+    "content": {"*/*": _BINARY},
+}
 _READ: Final = fails(404, 416)
 _READ[304] = {"description": "Not changed since the ETag that was sent."}
 _READ[206] = {"description": "A part of a file.", "content": {"*/*": _BINARY}}
@@ -161,7 +165,7 @@ async def get_file(
     return Stream(threads, file.read, length, close=file.close, status=status, headers=headers)
 
 
-@router.head("/files/{path:path}", response_model=None, responses={200: {}, **_READ})
+@router.head("/files/{path:path}", response_model=None, responses={200: _HEADERS, **_READ})
 async def head_file(
     path: str,
     request: Request,

@@ -13,7 +13,7 @@ from aeordb.server.auth import Identity, any_key, root_key
 from aeordb.server.openapi import fails
 from aeordb.server.paths import text_behind, version_of
 from aeordb.server.routes.models import Named, Restored, SnapshotEntry, SnapshotList
-from aeordb.server.uploads import Model, json_body, takes
+from aeordb.server.uploads import Model, json_body, such_as, takes
 
 if TYPE_CHECKING:
     from aeordb import Database
@@ -25,18 +25,21 @@ Key = Annotated[Identity, Depends(any_key)]
 RootKey = Annotated[Identity, Depends(root_key)]
 
 
+NewName = Annotated[str, such_as("v1", pattern=r"^[^/\x00-\x1f\x7f-\x9f]+$")]
+
+
 class NewSnapshot(Model):
     """A name for HEAD, or for another version; `metadata` is kept with it."""
 
-    name: str
-    version: str | None = None
+    name: NewName
+    version: Annotated[str, such_as("HEAD", "v1")] | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class SnapshotName(Model):
     """The name of a snapshot."""
 
-    name: str
+    name: Annotated[str, such_as("v1")]
 
 
 @router.post(
