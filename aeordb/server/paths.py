@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from aeordb.errors import NotFoundError, PathError, UsageError
+from aeordb.errors import DamagedError, NotFoundError, PathError, UsageError
 from aeordb.tree.paths import TreePath, is_system, parse_path
 
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ def version_of(database: Database, snapshot: str | None, version: str | None) ->
         # AeorDB lets a snapshot be called HEAD.
         return found.root.hex() if snapshot == "HEAD" else snapshot
     assert version is not None
-    if _HASH.fullmatch(version) and not database.at(version).is_root():
+    if _HASH.fullmatch(version) and not _is_version(database.at(version)):
         raise NotFoundError(what="version", name=version)
     return version
+
+
+def _is_version(view: View) -> bool:
+    try:
+        return view.is_root()
+    except DamagedError:
+        # A path key looks like a folder; what is really damaged shows under its other names.
+        return False
