@@ -1,14 +1,22 @@
 """`aeordb verify`: whether every byte of a database holds, and what is hit where one does not."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from aeordb.cli.output import headline, plural, shown, size
+from aeordb.cli.repaired import repair_lines
 from aeordb.cli.shell import Command, Shell, jobs_option
 from aeordb.database.plain import plain
-from aeordb.errors import DamagedError, quote
+from aeordb.errors import (
+    DamagedError,
+    IncompleteError,
+    NotADatabaseError,
+    UsageError,
+    quote,
+)
 
 if TYPE_CHECKING:
     from aeordb import Finding, VerifyReport
@@ -31,8 +39,12 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, text: str | None) -
     "verify",
     cls=Command,
     short_help="Check every byte of the database.",
-    examples=("aeordb verify -D data.aeordb", "aeordb verify --deep --json"),
-    exits=(0, 2, 10, 14, 20),
+    examples=(
+        "aeordb verify -D data.aeordb",
+        "aeordb verify --deep --json",
+        "aeordb verify --repair --from backup.aeordb",
+    ),
+    exits=(0, 2, 3, 10, 11, 14, 15, 16, 20),
 )
 @click.option("--deep", is_flag=True, help="Also read every file and check its content hash.")
 @click.option(
@@ -44,18 +56,54 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, text: str | None) -
 @click.option(
     "--since", metavar="VERSION", help="Check only what this version does not reach already."
 )
+@click.option(
+    "--repair", is_flag=True, help="Write what is intact to a new file, with .repaired at its name."
+)
+@click.option(
+    "--force-fix-in-place",
+    "in_place",
+    is_flag=True,
+    help="Put the repaired file in the place of the damaged one.",
+)
+@click.option(
+    "--from",
+    "refill",
+    envvar="AEORDB_VERIFY_FROM",
+    type=click.Path(),
+    multiple=True,
+    metavar="BACKUP",
+    help="Take lost entries from this export, patch or database; may be given several times.",
+)
 @jobs_option
 @click.pass_obj
 def command(
-    shell: Shell, deep: bool, sample: float | None, since: str | None, jobs: int | None
+    shell: Shell,
+    deep: bool,
+    sample: float | None,
+    since: str | None,
+    repair: bool,
+    in_place: bool,
+    refill: tuple[str, ...],
+    jobs: int | None,
 ) -> int | None:
     """Check a database, an export or a patch: every entry's hash and content address, that every
     version is complete, the index, the path keys, the free space.
 
     Nothing is changed, and others may write meanwhile: what they commit is left out.
+
+    With --repair, a damaged database is written anew beside it: the index is made from the log,
+    what cannot be read is left out of its folders, and each lost path is listed with the versions
+    that still have it (exit 3).
     """
     import aeordb
 
+    if repair or in_place:
+        if sample is not None or since is not None:
+            raise UsageError("a repair verifies everything: not with --sample or --since")
+        repaired(shell, deep, in_place, refill, jobs)
+        return None
+    if refill:
+        raise UsageError("--from is for --repair or --force-fix-in-place")
     report = aeordb.verify(
         shell.database, deep=deep, sample=sample, since=since, jobs=jobs, progress=shell.progress()
     )
@@ -66,6 +114,38 @@ def command(
         code=None if report.ok else DamagedError.code,
     )
     return None if report.ok else DamagedError.exit_code
+
+
+def repaired(
+    shell: Shell, deep: bool, in_place: bool, refill: tuple[str, ...], jobs: int | None
+) -> None:
+    """Verifies, and repairs what is found; a file without a header cannot be verified first."""
+    import aeordb
+
+    report = None
+    with suppress(DamagedError, NotADatabaseError):
+        report = aeordb.verify(shell.database, deep=deep, jobs=jobs, progress=shell.progress())
+    done = aeordb.repair(
+        shell.database,
+        in_place=in_place,
+        refill=refill,
+        verified=report,
+        jobs=jobs,
+        progress=shell.progress(),
+    )
+    result = {"ok": report is not None and report.ok, "findings": []}
+    if report is not None:
+        findings = [{**plain(finding), "what": finding.what} for finding in report.findings]
+        result = {**plain(report), "findings": findings}
+
+    def both() -> Iterator[str]:
+        if report is not None:
+            yield from lines(shell.database, report)
+        yield from repair_lines(shell.database, done, in_place=in_place)
+
+    shell.complete = done.complete
+    code = None if done.complete else IncompleteError.code
+    shell.answer({**result, "repair": done}, both(), code=code)
 
 
 def lines(database: str, report: "VerifyReport") -> Iterator[str]:
