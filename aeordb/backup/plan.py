@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
 import zstandard
@@ -51,17 +52,20 @@ def carry(plan: Plan, sink: Sink, *, jobs: int, uncompressed: bool, progress: Pr
     progress.start(plan.bytes, "Copying")
     windows = _windows(plan, max(1 << 20, min(_WINDOW_MAX, _WINDOWS // (jobs + 2))))
     results = in_order(jobs, windows, make_raw if uncompressed else make)
+    pool = ThreadPoolExecutor(1, "aeordb-index") if jobs > 1 else None
     try:
         for done in results:
             if isinstance(done, Image):
-                sink.write(done.data(), done.index_records(), done.latest)
+                sink.write(done.data(), done.index_records(), done.latest, pool=pool)
                 progress.advance(done.length, done.entries)
                 spare.put(done)
             else:
-                sink.write(*done)
+                sink.write(*done, pool=pool)
                 progress.advance(len(done[0]), len(done[1]) // c.HOT_TAIL_RECORD_LENGTH)
     finally:
         results.close()
+        if pool is not None:
+            pool.shutdown()
 
 
 def append(sink: Sink, rows: Iterable[Row]) -> None:

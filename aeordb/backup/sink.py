@@ -10,6 +10,7 @@ import errno
 import math
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor, wait
 from contextlib import contextmanager, suppress
 
 from aeordb.errors import ExistsError, NotDurableError
@@ -95,15 +96,32 @@ class Sink:
         self._map = self._file.map_new(self.length)
         self._block = Block(memoryview(self._map)[c.HEADERS_LENGTH :], stage_pages(self.stage))
 
-    def write(self, image: bytes | memoryview, records: bytes | memoryview, latest: int) -> None:
+    def write(
+        self,
+        image: bytes | memoryview,
+        records: bytes | memoryview,
+        latest: int,
+        *,
+        pool: Executor | None = None,
+    ) -> None:
         """Appends framed entries; `records` have offsets from the start of `image`.
 
-        `latest`: the highest time among them, in milliseconds.
+        `latest`: the highest time among them, in milliseconds. `pool`: a thread of it makes the
+        index entries meanwhile.
         """
         assert self._block is not None
-        self._file.write(self.length, image)
+        indexing = pool.submit(self._block.insert, records, self.length) if pool else None
         try:
-            self._block.insert(records, self.length)
+            self._file.write(self.length, image)
+        finally:
+            # Done before the caller uses that memory again, or lets go of the map.
+            if indexing is not None:
+                wait([indexing])
+        try:
+            if indexing is not None:
+                indexing.result()
+            else:
+                self._block.insert(records, self.length)
         except MapFault as fault:
             raise NotDurableError(path=self._file.path, reason=str(fault)) from None
         self.length += len(image)
