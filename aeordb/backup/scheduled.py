@@ -65,6 +65,7 @@ def run_backup(
     patches: int = 0,
     jobs: int | None = None,
     progress: Progress = NO_PROGRESS,
+    note: Callable[[BackupReport], object] | None = None,
 ) -> BackupReport:
     """Makes one backup of HEAD, or of a snapshot, in a folder, and lets older ones go.
 
@@ -74,6 +75,8 @@ def run_backup(
         retention_count: how many of the task's files of HEAD (or of the snapshot) stay, and those
             besides that a patch needs; 0: all.
         patches: how many patches may follow an export before the next one; 0: exports alone.
+        note: gets the report once the file has been read back, before any other is deleted: even
+            if that fails, later runs must know the file as theirs.
 
     Nothing is deleted before the new file was read back. Raises NotFoundError (the snapshot),
     DamagedError, NotDurableError.
@@ -88,10 +91,11 @@ def run_backup(
             store, view, root, make_label(snapshot), folder, time, jobs or default_jobs(), phases
         )
         report = task.make(task.find_base(patches) if patches else None)
-        if report.kind == "unchanged":
-            return report
-        task.check(report)
-        if retention_count:
+        if report.kind != "unchanged":
+            task.check(report)
+        if note is not None:
+            note(report)
+        if retention_count and report.kind != "unchanged":
             # The new file is the newest, whatever the clock says.
             files = sorted(task.files(), key=lambda file: file.path != report.output)
             chosen = choose(files, task.label, retention_count, task.is_own(report.output))

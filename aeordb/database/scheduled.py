@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -66,6 +67,13 @@ class Backups:
         """
         if retention_count < 0 or patches < 0:
             raise UsageError("retention_count and patches are 0 or more")
+        is_noted = False
+
+        def note(report: BackupReport) -> None:
+            nonlocal is_noted
+            with suppress(NotDurableError):
+                is_noted = self.record_backup(report).recorded
+
         report = run_backup(
             self._store,
             os.fspath(backup_dir),
@@ -75,13 +83,11 @@ class Backups:
             patches=patches,
             jobs=jobs or self._jobs,
             progress=progress,
+            note=note if self._store.writable else None,
         )
-        if not self._store.writable:
-            return report
-        try:
-            return self.record_backup(report)
-        except NotDurableError:
-            return report
+        if report.deleted and is_noted:
+            note(report)  # without the files that are gone
+        return replace(report, recorded=is_noted)
 
     def record_backup(self, report: BackupReport) -> BackupReport:
         """Notes a backup in the database, for `status` and for later runs; commits.

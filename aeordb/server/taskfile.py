@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from aeordb.errors import AeorDBError
@@ -88,9 +88,13 @@ def read_tasks(database: Database) -> tuple[list[Task], list[Tally]]:
 def write_tasks(database: Database, tasks: Iterable[Task], tallies: Iterable[Tally]) -> None:
     """Notes them all, and commits."""
     data = encode_json(
-        {"tasks": [asdict(task) for task in tasks], "tallies": [asdict(t) for t in tallies]}
+        {"tasks": [_encode(task) for task in tasks], "tallies": [_encode(t) for t in tallies]}
     )
     database.run_alone(lambda tx: put_system_file(tx.writer, PATH, data, "application/json"))
+
+
+def _encode(item: Task | Tally) -> dict[str, Any]:
+    return {one.name: getattr(item, one.name) for one in fields(item)}
 
 
 def _items(noted: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -172,7 +172,11 @@ class TaskList:
     def run_waiting(self) -> None:
         """Runs all that waits, in this thread."""
         while self._waiting:
-            self._run(self._waiting[0])
+            self.run_next()
+
+    def run_next(self) -> None:
+        """Runs what has waited longest, in this thread."""
+        self._run(self._waiting[0])
 
     def save(self) -> None:
         """Notes the list in the database. If that fails the list is in memory alone."""
