@@ -173,14 +173,14 @@ class _Collection:
             raise self._damage(found, fault) from None
         deletions = len(marks) - len(others)
         del others
-        garbage, reclaimed = self._sweep(index, marks)
+        garbage, reclaimed = self._sweep(index, marks, last_pass=not deletions)
         del index, marks
         if deletions:
             # No older entry of their keys is left: it could come back without them.
             index = make_index(log.files, log.state)
             marks = Marks(index)
             marks.add_kinds(index, (kind for kind in range(16) if kind != c.KV_DELETION))
-            more = self._sweep(index, marks)
+            more = self._sweep(index, marks, last_pass=True)
             garbage, reclaimed = garbage + more[0], reclaimed + more[1]
             del index, marks
         # Directory nodes that it keeps may be garbage now.
@@ -196,7 +196,7 @@ class _Collection:
             duration=time.perf_counter() - begun,
         )
 
-    def _sweep(self, index: Index, marks: Marks) -> tuple[int, int]:
+    def _sweep(self, index: Index, marks: Marks, *, last_pass: bool) -> tuple[int, int]:
         """Drops what is not marked, and frees all room; (entries, bytes)."""
         log = self._log
         counted = survey(index, marks, log.state.header.log_start, log.state.log_end)
@@ -209,7 +209,8 @@ class _Collection:
         start, end = state.header.log_start, state.log_end
         left = survey(index, marks, start, end)
         found = find_rooms(start, end, state.voids, index, marks, left)
-        return counted.garbage, free(log, found, end - start, self._progress)
+        done = free(log, found, end - start, self._progress, last_pass=last_pass)
+        return counted.garbage, done
 
     def _damage(self, found: Roots, fault: NativeFault) -> DamagedError:
         view = self._store.view()

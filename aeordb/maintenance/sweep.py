@@ -134,11 +134,14 @@ def find_rooms(
     return rooms(index, marks, found, log_start, log_end, flat.tobytes(), _LIVE_AT_ONCE)
 
 
-def free(log: Log, found: Iterable[list[Room]], total: int, progress: Progress) -> int:
+def free(
+    log: Log, found: Iterable[list[Room]], total: int, progress: Progress, *, last_pass: bool = True
+) -> int:
     """Makes free space of all room in the log; how many bytes of it were not free before.
 
     Every entry of the index stands outside of these rooms. Afterwards each room is one void entry,
-    or some if it is large; the largest are listed, and room at the log's end is cut off.
+    or some if it is large; with the last pass the largest are listed, and room at the log's end is
+    cut off instead.
     """
     progress.start(total, "Freeing")
     keep: list[tuple[int, int]] = []
@@ -153,24 +156,27 @@ def free(log: Log, found: Iterable[list[Room]], total: int, progress: Progress) 
     for batch in found:
         for room in batch:
             reclaimed += room.end - room.offset - room.free
-            if room.end == edge and _can_cut(log, room):
+            if last_pass and room.end == edge and _can_cut(log, room):
                 last = room
+                continue
+            if room.settled:
+                _note(keep, room.offset, room.end - room.offset)
                 continue
             for offset, length in _pieces(room.offset, room.end):
                 _note(keep, offset, length)
-                if not room.settled:
-                    ranges.append((offset, length))
+                ranges.append((offset, length))
             while len(ranges) >= _ROUND:
                 _write_round(log, ranges[:_ROUND])
                 del ranges[:_ROUND]
                 rounds += 1
         progress.advance(sum(room.end - room.offset for room in batch))
-    if not (rounds or ranges or last):
-        log.voids = before
-        return reclaimed
     if ranges:
         _write_round(log, ranges)
-    _list_for_good(log, sorted(keep, reverse=True), last)
+        rounds += 1
+    if last_pass and (rounds or last or len(before) < len(keep)):
+        _list_for_good(log, sorted(keep, reverse=True), last)
+    elif not rounds:
+        log.voids = before
     return reclaimed
 
 
