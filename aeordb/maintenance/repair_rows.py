@@ -24,7 +24,7 @@ from aeordb.maintenance.repair_source import Damaged
 from aeordb.native.entries import Entry
 from aeordb.native.faults import NativeFault
 from aeordb.native.index import Index, split_records
-from aeordb.native.log import GAP
+from aeordb.native.log import GAP, has_odd_entries
 from aeordb.native.table import RECORD, Table
 from aeordb.native.walk import Marks
 from aeordb.progress import Progress
@@ -102,7 +102,8 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
                 rows.lost[row.key] = row.kv, row.offset, row.length
         rows.kept.put_many(bytes(kept))
         kept.clear()
-    if rows.lost or source.gaps or not source.sure:
+    odd = has_odd_entries(source.map, source.start, source.end)
+    if rows.lost or source.gaps or odd or not source.sure:
         _look_again(source, rows, latest, jobs)
     return rows
 
@@ -128,11 +129,15 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
     rows.damaged = bool(rows.lost)
     copies: dict[bytes, tuple[int, int]] = {}
     gaps: list[tuple[int, int]] = []
+    odd: list[tuple[int, int]] = []
     roots: list[tuple[int, int]] = []
     for found in source.scan():
         if found.type == GAP:
             if found.offset not in source.tails:
                 gaps.append((found.offset, found.length))
+            continue
+        if found.type not in c.ENTRY_TYPES or (found.type == c.ENTRY_VOID and found.key):
+            odd.append((found.offset, found.length))
             continue
         if found.key == _ROOT_PLACE and not source.sure and found.time <= latest:
             roots.append((found.time, found.offset))
@@ -141,7 +146,7 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
             continue
         if _is_content(source, found.offset):
             copies[found.key] = max(copies.get(found.key, (0, 0)), (found.time, found.offset))
-    rows.damaged = rows.damaged or bool(gaps) or source.header is None
+    rows.damaged = rows.damaged or bool(gaps or odd) or source.header is None
     if gaps:
         rows.doubtful_from = gaps[0][0]
         rows.index = old_index(source, jobs)
@@ -155,7 +160,7 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
     for key, (_, offset, length) in list(rows.lost.items()):
         if _mend(source, rows, offset, length, latest):
             rows.lost.pop(key, None)
-    for offset, length in gaps:
+    for offset, length in gaps + odd:
         _mend(source, rows, offset, length, latest)
     for time, offset in sorted(roots, reverse=True):
         try:

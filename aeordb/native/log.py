@@ -11,6 +11,9 @@ from .table import Table
 GAP = 0
 """The type of a gap: bytes that are no entry."""
 
+_VOID = 6
+_TYPES = 9  # entry types end before this
+
 
 class LogEntry(NamedTuple):
     """An entry's header as it stands in the log, its value not looked at; or a gap (type GAP).
@@ -70,6 +73,34 @@ def scan_log(map: Map, start: int, end: int, batch: int = 4096) -> Iterator[list
             )
             for entry in found[0 : count[0]]
         ]
+
+
+def has_odd_entries(map: Map, start: int, end: int, batch: int = 4096) -> bool:  # noqa: A002
+    """Whether the log has an entry of an unknown type, or a void entry with a key.
+
+    No index has such an entry; only the type in its header may be wrong. Raises MapFault.
+    """
+    scan: Any = ffi.new("struct aeor_log_scan *")
+    scan.map, scan.map_length = map.pointer, map.length
+    scan.offset, scan.end = start, end
+    found: Any = ffi.new("struct aeor_log_entry[]", batch)
+    count: Any = ffi.new("uint64_t *")
+    size = ffi.sizeof("struct aeor_log_entry")
+    kind_at = ffi.offsetof("struct aeor_log_entry", "type")
+    key_at = ffi.offsetof("struct aeor_log_entry", "key_length")
+    while True:
+        if lib.aeor_log_scan(scan, found, batch, count) != lib.AEOR_OK:
+            raise MapFault(scan.offset, end - scan.offset)
+        if not count[0]:
+            return False
+        rows = ffi.buffer(found, count[0] * size)[:]
+        kinds = rows[kind_at::size]
+        if kinds.translate(None, bytes(range(_TYPES))):
+            return True
+        if _VOID in kinds and any(
+            kind == _VOID and length for kind, length in zip(kinds, rows[key_at::size], strict=True)
+        ):
+            return True
 
 
 def rebuild_index(
