@@ -10,8 +10,8 @@ import pytest
 import aeordb
 from aeordb.database import access
 from aeordb.errors import DamagedError, NotFoundError, UsageError
-from aeordb.format.system import ROOT_USER
-from aeordb.versions.system import put_system_file
+from aeordb.format.system import API_KEYS, ROOT_USER
+from aeordb.versions.system import put_system_file, system_files
 from tests.kit.fixtures import fixture_path, manifest
 from tests.kit.rules import assert_file
 
@@ -34,6 +34,26 @@ def test_keys_that_aeordb_made_are_known() -> None:
         assert access.matches(by_id[second.key_id].key_hash, said["second_key"]["api_key"])
         assert not access.matches(by_id[second.key_id].key_hash, said["root_key"])
         assert db.api_keys.active_users() == {user["user_id"]: True for user in said["users"]}
+
+
+def test_our_records_look_like_aeordb_s(db: aeordb.Database) -> None:
+    """So that a key made here works there: the same fields, of the same types, hashed alike."""
+    db.create_root_key()
+    made = db.api_keys.create()
+    with aeordb.open(fixture_path("system"), "r") as other:
+        theirs = dict(system_files(other.reader(), API_KEYS))
+    ours = dict(system_files(db.reader(), API_KEYS))
+    shapes = {
+        frozenset((name, type(value)) for name, value in json.loads(data).items())
+        for data in (*theirs.values(), ours[f"{API_KEYS}/{made.key_id}"])
+        if json.loads(data)["label"] is None
+    }
+    assert len(shapes) == 1
+    hashes = [json.loads(data)["key_hash"] for data in (*theirs.values(), *ours.values())]
+    assert {text.rsplit("$", 2)[0] for text in hashes} == {"$argon2id$v=19$m=19456,t=2,p=1"}
+    assert {len(text) for text in hashes} == {len(hashes[0])}
+    times = [json.loads(data)["created_at"] for data in (*theirs.values(), *ours.values())]
+    assert {len(text) for text in times} == {len("2026-11-23T14:21:54.822953463Z")}
 
 
 def test_a_key_is_made_listed_and_revoked(db: aeordb.Database) -> None:
