@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aeordb.database.plain import plain
-from aeordb.errors import PathError, UsageError, quote
+from aeordb.errors import LockedError, PathError, UsageError, quote
 from aeordb.progress import Progress
 from aeordb.server.settings import Settings
 
@@ -20,6 +21,8 @@ Result = dict[str, Any]
 BACKUP: Final = "backup"
 GC: Final = "gc"
 _PATH_MAX = 4096
+_GC_PAUSES: Final = (1, 2, 4, 8, 15, 30)
+"""Seconds between the attempts of a gc that readers hold up."""
 _COUNT_MAX = 1_000_000
 
 
@@ -64,11 +67,11 @@ def run_job(
     settings: Settings,
     task_type: str,
     args: Args,
-    time: int,
+    now: int,
     progress: Progress,
 ) -> Result:
     """Does it. Arguments that the type does not have, as of other programs, are passed over."""
-    return find_job(task_type).run(database, settings, args, time, progress)
+    return find_job(task_type).run(database, settings, args, now, progress)
 
 
 def backup_folder(settings: Settings, args: Args) -> str:
@@ -98,10 +101,10 @@ def _check_backup(settings: Settings, args: Args) -> dict[str, Any]:
 
 
 def _run_backup(
-    database: Database, settings: Settings, args: Args, time: int, progress: Progress
+    database: Database, settings: Settings, args: Args, now: int, progress: Progress
 ) -> Result:
     options = _check_backup(settings, args)
-    report: Result = plain(database.backup(**options, now=time, progress=progress))
+    report: Result = plain(database.backup(**options, now=now, progress=progress))
     return report
 
 
@@ -111,13 +114,20 @@ def _check_gc(_settings: Settings, args: Args) -> bool:
 
 
 def _run_gc(
-    database: Database, settings: Settings, args: Args, _time: int, progress: Progress
+    database: Database, settings: Settings, args: Args, _now: int, progress: Progress
 ) -> Result:
-    gc = getattr(database, "gc", None)
-    if gc is None:
-        raise UsageError("this version has no gc")
-    report: Result = plain(gc(dry_run=_check_gc(settings, args), progress=progress))
-    return report
+    dry_run = _check_gc(settings, args)
+    for seconds in (*_GC_PAUSES, None):
+        try:
+            report: Result = plain(database.gc(dry_run=dry_run, progress=progress))
+            return report
+        except LockedError as error:
+            if error.readers is None or seconds is None:
+                raise
+        # Downloads and exports that run: most will be over soon.
+        progress.start(None, "Waiting for readers")
+        pause(seconds, progress)
+    raise AssertionError
 
 
 JOBS: Final[Mapping[str, Job]] = {
@@ -128,6 +138,14 @@ JOBS: Final[Mapping[str, Job]] = {
     ),
     GC: Job({"dry_run": bool}, _check_gc, _run_gc),
 }
+
+
+def pause(seconds: float, progress: Progress) -> None:
+    """Waits, but not for long once the task is cancelled."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        progress.advance(0)
+        time.sleep(min(0.2, left))
 
 
 def _snapshot(args: Args) -> str | None:
