@@ -39,13 +39,15 @@ _MEMORY_KIB_MAX, _PASSES_MAX, _LANES_MAX = 262_144, 16, 16
 
 def create_root_key(writer: Writer) -> str:
     """Adds a new root key; its text, which is kept nowhere."""
-    return create_key(writer, user_id=ROOT_USER, label=ROOT_LABEL)[1]
+    key, text = make_key(user_id=ROOT_USER, label=ROOT_LABEL)
+    put_key(writer, key)
+    return text
 
 
-def create_key(
-    writer: Writer, *, user_id: str, label: str | None, expires_at: int | None = None
+def make_key(
+    *, user_id: str, label: str | None, expires_at: int | None = None
 ) -> tuple[ApiKey, str]:
-    """Adds a key; its record, and its text, which is kept nowhere.
+    """A new key's record, and its text, which is kept nowhere.
 
     `expires_at` in milliseconds since 1970 UTC; None: in two years, as AeorDB has it.
     """
@@ -64,14 +66,18 @@ def create_key(
         expires_at=now // 1_000_000 + _LIFETIME_MS if expires_at is None else expires_at,
         label=label,
     )
-    put_system_file(writer, key.path, key.encode(), _JSON)
     return key, text
+
+
+def put_key(writer: Writer, key: ApiKey) -> None:
+    """Writes a key's record, in place of an older one if there is one."""
+    put_system_file(writer, key.path, key.encode(), _JSON)
 
 
 def revoke_key(writer: Writer, key: ApiKey) -> ApiKey:
     """Marks a key's record as revoked; the record stays."""
     revoked = replace(key, is_revoked=True)
-    put_system_file(writer, key.path, revoked.encode(), _JSON)
+    put_key(writer, revoked)
     return revoked
 
 

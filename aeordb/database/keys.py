@@ -70,18 +70,18 @@ class ApiKeys:
         if root and user_id not in (None, ROOT_USER):
             raise UsageError("a root key is for no user", hint="Leave out user_id, or root.")
 
-        def run(tx: Transaction) -> tuple[ApiKey, str]:
-            if root or user_id == ROOT_USER:
-                user = ROOT_USER
-            elif user_id is None:
-                user = str(uuid.uuid4())
-            elif access.users(tx.writer).get(user_id):
-                user = user_id
-            else:
-                raise NotFoundError(what="active user", name=user_id)
-            return access.create_key(tx.writer, user_id=user, label=label, expires_at=expires_at)
+        if user_id not in (None, ROOT_USER) and _UUID.fullmatch(user_id) is None:
+            raise NotFoundError("no active user of this id", what="active user")
+        user = ROOT_USER if root else user_id or str(uuid.uuid4())
+        # Hashing takes a while: no writer shall wait for it.
+        key, text = access.make_key(user_id=user, label=label, expires_at=expires_at)
 
-        key, text = self._db.run_alone(run)
+        def run(tx: Transaction) -> None:
+            if user_id not in (None, ROOT_USER) and not access.users(tx.writer).get(user):
+                raise NotFoundError(what="active user", name=user)
+            access.put_key(tx.writer, key)
+
+        self._db.run_alone(run)
         self.changed()
         return NewKey(
             api_key=text,

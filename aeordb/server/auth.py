@@ -201,6 +201,10 @@ class Authenticator:
         known = self._known
         if known.generation != self._database.api_keys.generation:
             known = self._known = await _in_thread(self._load)
+            self._wrong.clear()
+            for digest, (key_id, _) in list(self._right.items()):
+                if self._usable(known, key_id) is None:
+                    del self._right[digest]
         return known
 
     def _load(self) -> _Known:
@@ -265,7 +269,7 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     scheme_name="key",
     description="An API key (`aeor_k_...`), or a token from `POST /auth/token`.",
     auto_error=False,
@@ -274,7 +278,7 @@ _bearer = HTTPBearer(
 
 async def any_key(
     request: Request,
-    _shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    _shown: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Identity:
     """Whose request it is (a dependency): any key will do. The gate has checked it."""
     identity = getattr(request.state, "identity", None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, Security
 from pydantic import BaseModel, Field
 
 from aeordb import Database
 from aeordb.database.plain import plain
-from aeordb.server.auth import Authenticator, Identity, refused, root_key
+from aeordb.server.auth import Authenticator, Identity, bearer, refused, root_key
 from aeordb.server.openapi import fails
 from aeordb.server.threads import Threads
 from aeordb.server.uploads import Model, json_body, takes
@@ -75,6 +75,7 @@ class Keys(BaseModel):
 @router.post(
     "/auth/token",
     response_model=Token,
+    dependencies=[Security(bearer)],
     responses=fails(507),
     openapi_extra=takes(TokenRequest),
 )
