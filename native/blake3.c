@@ -134,7 +134,7 @@ static void add_chunks(aeor_blake3_batch *batch, const uint8_t *prefix, size_t p
 
 void aeor_blake3_init(aeor_blake3_hasher *hasher) {
     hasher->chunks = 0;
-    hasher->used = hasher->depth = 0;
+    hasher->used = hasher->depth = hasher->top = 0;
 }
 
 /* The stack holds one subtree per bit of `chunks`: a new one of 2^height chunks is joined with
@@ -150,10 +150,16 @@ static void push(aeor_blake3_hasher *hasher, const uint8_t *cv, int height) {
 
 static void push_buffer(aeor_blake3_hasher *hasher) {
     uint8_t cv[AEOR_HASH];
+    hasher->used = 0;
+    if (hasher->top) {
+        hasher->top = 0;
+        parent(hasher->buffer, false, cv);
+        push(hasher, cv, __builtin_ctz(AEOR_BLAKE3_PIECE));
+        return;
+    }
     aeor_blake3_unit unit = {.data = hasher->buffer, .out = cv, .counter = hasher->chunks,
                              .length = CHUNK, .first = CHUNK_START, .last = CHUNK_END};
     run(&unit, 1);
-    hasher->used = 0;
     push(hasher, cv, 0);
 }
 
@@ -179,7 +185,7 @@ static void push_chunks(aeor_blake3_hasher *hasher, const uint8_t *data, size_t 
 int aeor_blake3_update(aeor_blake3_hasher *hasher, const uint8_t *data, size_t length) {
     if (hasher->used > CHUNK || hasher->depth > AEOR_BLAKE3_DEPTH) return AEOR_ERR_ARGUMENT;
     while (length) {
-        if (hasher->used == CHUNK) push_buffer(hasher);
+        if (hasher->used == CHUNK || hasher->top) push_buffer(hasher);
         if (hasher->used == 0 && length > CHUNK) {
             size_t chunks = (length - 1) / CHUNK;
             if (chunks > AEOR_BLAKE3_UNITS) chunks = AEOR_BLAKE3_UNITS;
@@ -192,6 +198,20 @@ int aeor_blake3_update(aeor_blake3_hasher *hasher, const uint8_t *data, size_t l
             hasher->used += here;
             data += here, length -= here;
         }
+    }
+    return AEOR_OK;
+}
+
+/* A top waits in the buffer as the newest chunk does: with nothing behind it, it may be the root. */
+int aeor_blake3_update_tops(aeor_blake3_hasher *hasher, const uint8_t *tops, size_t count) {
+    if (hasher->used > CHUNK || hasher->depth > AEOR_BLAKE3_DEPTH) return AEOR_ERR_ARGUMENT;
+    if (count == 0) return AEOR_OK;
+    if (hasher->used == CHUNK || hasher->top) push_buffer(hasher);
+    if (hasher->used || hasher->chunks % AEOR_BLAKE3_PIECE) return AEOR_ERR_ARGUMENT;
+    for (; count; count--, tops += 2 * AEOR_HASH) {
+        if (hasher->top) push_buffer(hasher);
+        memcpy(hasher->buffer, tops, 2 * AEOR_HASH);
+        hasher->top = 1;
     }
     return AEOR_OK;
 }
@@ -210,10 +230,14 @@ int aeor_blake3_digest(const aeor_blake3_hasher *hasher, uint8_t *out) {
     if (hasher->used > CHUNK || hasher->depth > AEOR_BLAKE3_DEPTH) return AEOR_ERR_ARGUMENT;
     uint8_t cv[AEOR_HASH];
     bool root = hasher->depth == 0;
-    aeor_blake3_unit unit = {.data = hasher->buffer, .out = root ? out : cv,
-                             .counter = hasher->chunks, .length = hasher->used,
-                             .first = CHUNK_START, .last = CHUNK_END | (root ? ROOT : 0)};
-    run(&unit, 1);
+    if (hasher->top) {
+        parent(hasher->buffer, root, root ? out : cv);
+    } else {
+        aeor_blake3_unit unit = {.data = hasher->buffer, .out = root ? out : cv,
+                                 .counter = hasher->chunks, .length = hasher->used,
+                                 .first = CHUNK_START, .last = CHUNK_END | (root ? ROOT : 0)};
+        run(&unit, 1);
+    }
     fold(hasher, cv, out);
     return AEOR_OK;
 }
@@ -261,18 +285,49 @@ int aeor_blake3(const uint8_t *data, size_t length, uint8_t *out) {
     return AEOR_OK;
 }
 
-int aeor_blake3_slices(const uint8_t *buffer, size_t buffer_length, const uint64_t *offsets,
-                       const uint64_t *lengths, size_t count, const uint8_t *prefix,
-                       size_t prefix_length, uint8_t *out) {
+static int check_slices(size_t buffer_length, const uint64_t *offsets, const uint64_t *lengths,
+                        size_t count, size_t prefix_length) {
     if (prefix_length > AEOR_BLAKE3_PREFIX) return AEOR_ERR_ARGUMENT;
     for (size_t i = 0; i < count; i++)
         if (offsets[i] > buffer_length || lengths[i] > buffer_length - offsets[i])
             return AEOR_ERR_BOUNDS;
+    return AEOR_OK;
+}
+
+int aeor_blake3_slices(const uint8_t *buffer, size_t buffer_length, const uint64_t *offsets,
+                       const uint64_t *lengths, size_t count, const uint8_t *prefix,
+                       size_t prefix_length, uint8_t *out) {
+    int code = check_slices(buffer_length, offsets, lengths, count, prefix_length);
+    if (code) return code;
     aeor_blake3_batch batch;
     aeor_blake3_start(&batch);
     for (size_t i = 0; i < count; i++)
         aeor_blake3_add(&batch, prefix, prefix_length, buffer + offsets[i], lengths[i],
                         out + AEOR_HASH * i);
+    aeor_blake3_flush(&batch);
+    return AEOR_OK;
+}
+
+int aeor_blake3_pieces(const uint8_t *buffer, size_t buffer_length, const uint64_t *offsets,
+                       const uint64_t *lengths, size_t count, const uint8_t *prefix,
+                       size_t prefix_length, uint64_t first, uint8_t *keys, uint8_t *tops) {
+    enum { HALF = AEOR_BLAKE3_PIECE / 2 };
+    int code = check_slices(buffer_length, offsets, lengths, count, prefix_length);
+    if (code) return code;
+    aeor_blake3_batch batch;
+    aeor_blake3_start(&batch);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *data = buffer + offsets[i];
+        if (lengths[i] == AEOR_BLAKE3_PIECE * CHUNK) {
+            uint64_t counter = (first + i) * AEOR_BLAKE3_PIECE;
+            if (batch.units_used + AEOR_BLAKE3_PIECE > AEOR_BLAKE3_UNITS) aeor_blake3_flush(&batch);
+            for (size_t half = 0; half < 2; half++)
+                add_chunks(&batch, NULL, 0, data + half * HALF * CHUNK, HALF * CHUNK,
+                           counter + half * HALF, HALF, false,
+                           tops + AEOR_HASH * (2 * i + half));
+        }
+        aeor_blake3_add(&batch, prefix, prefix_length, data, lengths[i], keys + AEOR_HASH * i);
+    }
     aeor_blake3_flush(&batch);
     return AEOR_OK;
 }

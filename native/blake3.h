@@ -12,6 +12,7 @@
 #define AEOR_BLAKE3_PREFIX 64 /* a prefix's longest length */
 #define AEOR_BLAKE3_UNITS 512 /* chunks that one batch collects before it hashes them */
 #define AEOR_BLAKE3_DEPTH 54  /* subtrees that wait in a stream of 2^64 bytes */
+#define AEOR_BLAKE3_PIECE 256 /* chunks of a piece: a subtree, wherever in a stream it stands */
 
 /* cdef */
 enum { AEOR_SIMD_PORTABLE = 0, AEOR_SIMD_SSE41 = 1, AEOR_SIMD_AVX2 = 2, AEOR_SIMD_AVX512 = 3 };
@@ -30,12 +31,16 @@ typedef struct {
     uint64_t chunks;                             /* whole chunks hashed so far */
     uint32_t used;                               /* bytes waiting in `buffer` */
     uint32_t depth;                              /* subtrees waiting in `stack` */
+    uint32_t top;                                /* `buffer` holds a top, not a chunk */
     uint8_t buffer[1024];                        /* the newest chunk: it may be the root */
     uint8_t stack[54][32];                       /* largest subtree first */
 } aeor_blake3_hasher;
 
 void aeor_blake3_init(aeor_blake3_hasher *hasher);
 int aeor_blake3_update(aeor_blake3_hasher *hasher, const uint8_t *data, size_t length);
+/* The same for `count` pieces of 262,144 bytes each, given by their tops (see aeor_blake3_pieces).
+ * AEOR_ERR_ARGUMENT unless the stream's length so far is a multiple of that. */
+int aeor_blake3_update_tops(aeor_blake3_hasher *hasher, const uint8_t *tops, size_t count);
 /* The hash of all so far goes to out[32]; the stream may go on. */
 int aeor_blake3_digest(const aeor_blake3_hasher *hasher, uint8_t *out);
 
@@ -51,6 +56,15 @@ int aeor_blake3_slices(const uint8_t *buffer, size_t buffer_length, const uint64
 /* The inputs lie one after the other and fill the buffer, else AEOR_ERR_BOUNDS. */
 int aeor_blake3_joined(const uint8_t *buffer, size_t buffer_length, const uint64_t *lengths,
                        size_t count, const uint8_t *prefix, size_t prefix_length, uint8_t *out);
+
+/* Two things at once of `count` pieces, the i-th of lengths[i] bytes at offsets[i]: keys[32 * i] is
+ * the hash of prefix + piece; tops[64 * i] is what a stream of all pieces needs of this one, where
+ * it has 262,144 bytes: the chaining values of its halves, `first` such pieces being ahead of the
+ * first one. A shorter piece leaves its top alone. AEOR_ERR_BOUNDS, and nothing hashed, if one
+ * leaves the buffer. */
+int aeor_blake3_pieces(const uint8_t *buffer, size_t buffer_length, const uint64_t *offsets,
+                       const uint64_t *lengths, size_t count, const uint8_t *prefix,
+                       size_t prefix_length, uint64_t first, uint8_t *keys, uint8_t *tops);
 
 /* Input i is lengths[i] bytes at inputs[i]. */
 int aeor_blake3_pointers(const uint8_t *const *inputs, const uint64_t *lengths, size_t count,

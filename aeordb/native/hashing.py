@@ -17,6 +17,8 @@ from aeordb.native._native import ffi, lib
 Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
 
 HASH_SIZE = 32
+TOP_SIZE = 64
+PIECE_SIZE = 262_144  # bytes that a top stands for
 PREFIX_LIMIT = 64  # bytes: what fits the block that an input's first bytes share with it
 _BATCH = 1024  # inputs per call: what is joined for one stays in the CPU's cache
 _JOINED = 4096  # mean bytes up to which a copy costs less than a pointer from Python
@@ -48,6 +50,16 @@ class Hasher:
         view = ffi.from_buffer(data)
         lib.aeor_blake3_update(self._state, view, len(view))
 
+    def update_tops(self, tops: bytes) -> None:
+        """Append whole pieces, given by the tops that `hash_pieces` made of them in their places.
+
+        Raises ValueError unless the stream so far is of whole pieces.
+        """
+        if len(tops) % TOP_SIZE or lib.aeor_blake3_update_tops(
+            self._state, tops, len(tops) // TOP_SIZE
+        ):
+            raise ValueError("tops follow whole pieces alone")
+
     def digest(self) -> bytes:
         """The 32-byte hash of all so far; the stream may go on."""
         out = ffi.new(_HASH)
@@ -55,7 +67,7 @@ class Hasher:
         return _hash_bytes(out)
 
 
-def blake3_many(inputs: Sequence[bytes], prefix: bytes = b"") -> list[bytes]:
+def blake3_many(inputs: Sequence[bytes | memoryview], prefix: bytes = b"") -> list[bytes]:
     """The hash of ``prefix`` + input for each input, in SIMD lanes side by side.
 
     Raises ValueError for a prefix of more than 64 bytes.
@@ -116,6 +128,38 @@ def blake3_slices(
         )
     )
     return bytes(out)
+
+
+def hash_pieces(
+    buffer: Buffer, offsets: array[int], lengths: array[int], prefix: bytes, first: int
+) -> tuple[bytes, bytes]:
+    """(hashes of ``prefix`` + piece, tops) of n slices of ``buffer``: consecutive pieces of
+    one stream.
+
+    ``tops`` has 64 bytes for each piece, for `Hasher.update_tops`; those of a piece shorter than
+    PIECE_SIZE mean nothing.  ``first`` is how many whole pieces are ahead of the first one.  Both
+    take the memory's way once.  Raises ValueError like `blake3_slices`.
+    """
+    count = len(offsets)
+    if count != len(lengths):
+        raise ValueError(f"{count} offsets, but {len(lengths)} lengths")
+    view = ffi.from_buffer(buffer)
+    keys, tops = bytearray(HASH_SIZE * count), bytearray(TOP_SIZE * count)
+    _check(
+        lib.aeor_blake3_pieces(
+            view,
+            len(view),
+            _words(offsets),
+            _words(lengths),
+            count,
+            prefix,
+            len(prefix),
+            first,
+            _bytes(keys),
+            _bytes(tops),
+        )
+    )
+    return bytes(keys), bytes(tops)
 
 
 def crc32(data: Buffer, value: int = 0) -> int:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import io
 import os
 import stat
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from typing import BinaryIO, Final, NamedTuple
 
-from blake3 import blake3
-
 from aeordb.errors import UsageError
 from aeordb.format import constants as c
+from aeordb.format.keys import CHUNK_PREFIX
 from aeordb.native.framing import ROOM
+from aeordb.native.hashing import HASH_SIZE, PIECE_SIZE, TOP_SIZE, Hasher, hash_pieces
 from aeordb.tree.chunking import Chunk, Framed, Piece, cut, frame_chunks, pack_block
 
 _BLOCK_CHUNKS: Final = 8
@@ -25,6 +26,7 @@ BLOCK_LENGTH: Final = _BLOCK_CHUNKS * c.CHUNK_LENGTH
 """What one task of the pool handles; files up to this length need no pool."""
 
 _STRIDE: Final = ROOM + c.CHUNK_LENGTH
+assert c.CHUNK_LENGTH == PIECE_SIZE
 
 Source = BinaryIO | io.RawIOBase | bytes | bytearray | memoryview
 
@@ -36,13 +38,15 @@ class SourceError(OSError):
 class Block(NamedTuple):
     """Pieces as they were read, and the chunks that they make.
 
-    `framed`: the chunks as log entries, where a thread of the pool made them. All of it may lie in
-    `room`, which is used again some blocks later.
+    Where a thread of the pool made it: `framed` are the chunks as log entries, `tops` what the
+    content hash needs of the whole pieces. All of it may lie in `room`, which is used again once
+    the next block has been asked for.
     """
 
     pieces: Sequence[Piece]
     chunks: list[Chunk]
     framed: Framed | None = None
+    tops: bytes = b""
     room: bytearray | None = None
 
     @property
@@ -59,7 +63,7 @@ class How(NamedTuple):
 
 
 def read_blocks(
-    source: Source, how: How, jobs: int, pool: Executor | None, hasher: blake3
+    source: Source, how: How, jobs: int, pool: Executor | None, hasher: Hasher
 ) -> Iterator[Block]:
     """The source's pieces and their chunks, a block at a time, in order.
 
@@ -86,7 +90,7 @@ def _from_file(fd: int, offset: int, length: int, how: How, pipeline: _Pipeline)
     `length` is what the file is said to hold. The file ends at the first short block, whatever it
     holds behind that by then: it may grow or shrink while it is read.
     """
-    end = offset + length
+    start, end = offset, offset + length
     with pipeline:
         if length < BLOCK_LENGTH:
             block = pipeline.alone(_read_at(fd, offset), how)
@@ -97,7 +101,8 @@ def _from_file(fd: int, offset: int, length: int, how: How, pipeline: _Pipeline)
         while True:
             # Past the stated end only one block at a time is tried.
             while pipeline.has_room() and (offset < end or pipeline.is_empty()):
-                pipeline.submit(_read_and_frame, fd, offset, how, pipeline.spare())
+                first = (offset - start) // c.CHUNK_LENGTH
+                pipeline.submit(_read_and_frame, fd, offset, first, how, pipeline.spare())
                 offset += BLOCK_LENGTH
             block = pipeline.next()
             yield block
@@ -108,33 +113,30 @@ def _from_file(fd: int, offset: int, length: int, how: How, pipeline: _Pipeline)
 def _from_stream(source: BinaryIO | io.RawIOBase, how: How, pipeline: _Pipeline) -> Iterator[Block]:
     """Blocks that this thread reads and the pool packs."""
     pieces = _read_pieces(source)
+    first = 0
     with pipeline:
         if not _is_full(pieces):
             yield pipeline.alone(pieces, how)
             return
         while pieces or not pipeline.is_empty():
             while pieces and pipeline.has_room():
-                pipeline.submit(_pack_and_frame, pieces, how)
+                pipeline.submit(_copy_and_frame, pieces, first, how, pipeline.spare())
+                first += len(pieces)
                 pieces = _read_pieces(source) if _is_full(pieces) else []
             yield pipeline.next()
 
 
 class _Pipeline:
-    """Blocks on their way through a pool: a bounded number at once, taken out in order.
+    """Blocks on their way through a pool: a bounded number at once, taken out in order."""
 
-    Those taken out are hashed in their order too, by a thread of its own: the caller is busy
-    enough with writing them.
-    """
-
-    def __init__(self, jobs: int, pool: Executor | None, hasher: blake3) -> None:
+    def __init__(self, jobs: int, pool: Executor | None, hasher: Hasher) -> None:
         self._jobs = jobs
         self._pool = pool
         self._owns_pool = pool is None
         self._hasher = hasher
-        self._hash_thread: ThreadPoolExecutor | None = None
-        self._room = jobs + 2
+        self._limit = jobs + 2
         self._pending: deque[Future[Block]] = deque()
-        self._hashing: deque[tuple[Future[None], bytearray | None]] = deque()
+        self._taken: Block | None = None
         self._spare: list[bytearray] = []
 
     def __enter__(self) -> _Pipeline:
@@ -145,8 +147,6 @@ class _Pipeline:
         for future in self._pending:
             future.cancel()
         wait(self._pending)
-        if self._hash_thread is not None:
-            self._hash_thread.shutdown()
         if self._owns_pool and self._pool is not None:
             self._pool.shutdown()
 
@@ -156,7 +156,7 @@ class _Pipeline:
         return Block(pieces, pack_block(pieces, how.compress))
 
     def has_room(self) -> bool:
-        return len(self._pending) < self._room
+        return len(self._pending) < self._limit
 
     def is_empty(self) -> bool:
         return not self._pending
@@ -167,24 +167,20 @@ class _Pipeline:
         self._pending.append(self._pool.submit(work, *args))
 
     def next(self) -> Block:
-        block = self._pending.popleft().result()
-        if self._hash_thread is None:
-            self._hash_thread = ThreadPoolExecutor(1, "aeordb-hash")
-        hashing = self._hash_thread.submit(_update, self._hasher, block.pieces)
-        self._hashing.append((hashing, block.room))
-        while len(self._hashing) > self._room:
-            done, room = self._hashing.popleft()
-            done.result()
-            if room is not None:
-                self._spare.append(room)
+        """The next block; the caller is done with the one before."""
+        if self._taken is not None and self._taken.room is not None:
+            self._spare.append(self._taken.room)
+        block = self._taken = self._pending.popleft().result()
+        self._hasher.update_tops(block.tops)
+        _update(self._hasher, block.pieces[len(block.tops) // TOP_SIZE :])
         return block
 
     def spare(self) -> bytearray:
-        """Room to read a block to: that of one long since taken and hashed, if there is any."""
+        """Room for a block: that of one long since taken, if there is any."""
         return self._spare.pop() if self._spare else bytearray(_BLOCK_CHUNKS * _STRIDE)
 
 
-def _update(hasher: blake3, pieces: Sequence[Piece]) -> None:
+def _update(hasher: Hasher, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         hasher.update(piece)
 
@@ -193,12 +189,16 @@ def _is_full(pieces: Sequence[bytes]) -> bool:
     return len(pieces) == _BLOCK_CHUNKS and len(pieces[-1]) == c.CHUNK_LENGTH
 
 
-def _pack_and_frame(pieces: Sequence[Piece], how: How) -> Block:
-    chunks = pack_block(pieces, how.compress)
-    return Block(pieces, chunks, frame_chunks(chunks, how.flags))
+def _copy_and_frame(pieces: Sequence[bytes], first: int, how: How, room: bytearray) -> Block:
+    """The block of pieces that have been read already; `first` are ahead of them."""
+    length = sum(map(len, pieces))
+    view = memoryview(room)
+    for at, piece in zip(range(ROOM, len(room), _STRIDE), pieces, strict=False):
+        view[at : at + len(piece)] = piece
+    return _frame(room, length, first, how)
 
 
-def _read_and_frame(fd: int, offset: int, how: How, room: bytearray) -> Block:
+def _read_and_frame(fd: int, offset: int, first: int, how: How, room: bytearray) -> Block:
     """The block at `offset` of a regular file, read to where its entries are to be made."""
     slots = _slots(room, BLOCK_LENGTH)
     length = got = 0
@@ -211,12 +211,22 @@ def _read_and_frame(fd: int, offset: int, how: How, room: bytearray) -> Block:
             length += got
     except OSError as error:
         raise SourceError(*error.args) from error
-    taken = room
+    return _frame(room, length, first, how)
+
+
+def _frame(room: bytearray, length: int, first: int, how: How) -> Block:
+    """The block of the `length` bytes that `room` holds; `first` pieces are ahead of it."""
+    frames = room
     if length < BLOCK_LENGTH:
-        taken = room[: length + ROOM * -(-length // c.CHUNK_LENGTH)]
-        slots = _slots(taken, length)
-    chunks = pack_block(slots, how.compress)
-    return Block(slots, chunks, frame_chunks(chunks, how.flags, taken), room)
+        frames = room[: length + ROOM * -(-length // c.CHUNK_LENGTH)]
+    slots = _slots(frames, length)
+    offsets = array("Q", range(ROOM, len(frames), _STRIDE))
+    lengths = array("Q", map(len, slots))
+    joined, tops = hash_pieces(frames, offsets, lengths, CHUNK_PREFIX, first)
+    keys = [joined[at : at + HASH_SIZE] for at in range(0, len(joined), HASH_SIZE)]
+    chunks = pack_block(slots, how.compress, keys)
+    framed = frame_chunks(chunks, how.flags, frames)
+    return Block(slots, chunks, framed, tops[: length // c.CHUNK_LENGTH * TOP_SIZE], room)
 
 
 def _slots(room: bytearray, length: int) -> list[memoryview]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import zstandard
@@ -69,7 +69,7 @@ def saves_enough(raw_length: int, packed_length: int) -> bool:
     return packed_length * 8 <= raw_length * 7
 
 
-def chunk_keys(pieces: Sequence[bytes]) -> list[bytes]:
+def chunk_keys(pieces: Sequence[Piece]) -> list[bytes]:
     """The keys of raw chunks, in their order."""
     if len(pieces) > 1 and sum(map(len, pieces)) < _SMALL * len(pieces):
         return blake3_many(pieces, CHUNK_PREFIX)
@@ -96,8 +96,10 @@ def cut(data: bytes) -> list[bytes]:
     return [data[start : start + step] for start in range(0, len(data), step)]
 
 
-def pack_block(pieces: Iterable[Piece], compress: bool) -> list[Chunk]:
-    """The chunks of consecutive pieces of one file.
+def pack_block(
+    pieces: Sequence[Piece], compress: bool, keys: Sequence[bytes] | None = None
+) -> list[Chunk]:
+    """The chunks of consecutive pieces of one file, with their keys if these are known already.
 
     What is kept compressed depends on the pieces alone, not on other blocks or threads. Of equal
     pieces one is compressed.
@@ -105,10 +107,7 @@ def pack_block(pieces: Iterable[Piece], compress: bool) -> list[Chunk]:
     chunks: dict[bytes, Chunk] = {}
     order: list[Chunk] = []
     in_vain = False
-    for raw in pieces:
-        hasher = _CHUNK_BASE.copy()
-        hasher.update(raw)
-        key = hasher.digest()
+    for raw, key in zip(pieces, chunk_keys(pieces) if keys is None else keys, strict=True):
         chunk = chunks.get(key)
         if chunk is None:
             packed = None

@@ -12,12 +12,11 @@ from concurrent.futures import Executor
 from itertools import accumulate, compress
 from typing import NamedTuple
 
-from blake3 import blake3
-
 from aeordb.format import constants as c
 from aeordb.format.keys import file_identity_key
 from aeordb.format.nodes import Child
 from aeordb.format.records import encode_file_record
+from aeordb.native.hashing import Hasher
 from aeordb.storage.protocols import BulkWriter, Writer
 from aeordb.tree.blocks import How, Source, read_blocks
 from aeordb.tree.chunking import Chunk, Framed
@@ -97,7 +96,7 @@ def store_content(
     now = writer.now()
     content_type = guess(path) if content_type is None else content_type
     how = How(not is_compressed(content_type), c.ENTRY_FLAG_SYSTEM if system else 0)
-    hasher = blake3()
+    hasher = Hasher()
     keys = bytearray()
     size = 0
     for block in read_blocks(source, how, jobs or default_jobs(), pool, hasher):

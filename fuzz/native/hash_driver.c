@@ -1,5 +1,5 @@
 /* Fuzzes the hashers: every SIMD level against the portable one, one-shot against streams and
- * batches, CRC-32 by folding against tables, entries framed against entries hashed apart.
+ * batches and tops of pieces, CRC-32 by folding against tables, entries framed against entries hashed apart.
  *
  * The input's first bytes choose how the rest is cut: a byte for the prefix's length, two for the
  * longest piece (a long one fills more than a batch). Every piece is copied into a block of its own size, so that the sanitizers see
@@ -72,6 +72,43 @@ static void check_hashes(const uint8_t *prefix, size_t prefix_length, uint8_t **
     }
 }
 
+/* Pieces of a stream by their tops, whole ones and a short last one, against the stream itself. */
+static void check_pieces(const uint8_t *prefix, size_t prefix_length, const uint8_t *data,
+                         size_t length, size_t start) {
+    enum { PIECE = AEOR_BLAKE3_PIECE * 1024, WHOLE = 3 };
+    static uint8_t stream[WHOLE * PIECE + PIECE], keys[4 * AEOR_HASH], tops[8 * AEOR_HASH];
+    uint8_t want[AEOR_HASH], got[AEOR_HASH];
+    uint64_t offsets[4], lengths[4];
+    if (length == 0) return;
+    size_t rest = start % PIECE, count = 0;
+    for (size_t at = 0; at < sizeof stream; at++)
+        stream[at] = (uint8_t)(data[at % length] + at / length);
+    for (size_t at = 0; at < WHOLE * PIECE + rest; at += PIECE, count++) {
+        offsets[count] = at;
+        lengths[count] = at < WHOLE * PIECE ? PIECE : rest;
+    }
+    size_t apart = start % WHOLE + 1; /* pieces of the first call */
+    require(aeor_blake3_pieces(stream, sizeof stream, offsets, lengths, apart, prefix,
+                               prefix_length, 0, keys, tops) == AEOR_OK);
+    require(aeor_blake3_pieces(stream, sizeof stream, offsets + apart, lengths + apart,
+                               count - apart, prefix, prefix_length, apart,
+                               keys + AEOR_HASH * apart, tops + 2 * AEOR_HASH * apart) == AEOR_OK);
+    for (size_t i = 0; i < count; i++) {
+        streamed(prefix, prefix_length, stream + offsets[i], lengths[i], SIZE_MAX, want);
+        require(memcmp(keys + AEOR_HASH * i, want, AEOR_HASH) == 0);
+    }
+    aeor_blake3_hasher hasher;
+    aeor_blake3_init(&hasher);
+    require(aeor_blake3_update_tops(&hasher, tops, apart) == AEOR_OK);
+    require(aeor_blake3_update_tops(&hasher, tops + 2 * AEOR_HASH * apart, WHOLE - apart) ==
+            AEOR_OK);
+    require(aeor_blake3_update(&hasher, stream + WHOLE * PIECE, rest) == AEOR_OK);
+    require(aeor_blake3_digest(&hasher, got) == AEOR_OK);
+    streamed(NULL, 0, stream, WHOLE * PIECE + rest, SIZE_MAX, want);
+    require(memcmp(got, want, AEOR_HASH) == 0);
+    require(rest == 0 || aeor_blake3_update_tops(&hasher, tops, 1) == AEOR_ERR_ARGUMENT);
+}
+
 static void check_frames(uint8_t **pieces, const uint64_t *lengths, size_t count) {
     static uint8_t fields[PIECES], keys[PIECES * AEOR_HASH];
     size_t total = 0;
@@ -116,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t count = cut(data, size, longest, lengths, pieces);
     check_hashes(prefix, prefix_length, pieces, lengths, count, longest / 3 + 1);
     check_frames(pieces, lengths, count);
+    if (size % 16 == 0) check_pieces(prefix, prefix_length, data, size, longest * 257);
     for (size_t i = 0; i < count; i++)
         require(aeor_crc32(pieces[i], lengths[i], (uint32_t)i) ==
                 aeor_crc32_tables(pieces[i], lengths[i], (uint32_t)i));

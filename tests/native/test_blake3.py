@@ -102,6 +102,50 @@ def test_stream_of_whole_chunks() -> None:
         assert ours.digest() == expected(NOISE[: chunks * 1024] * 3), chunks
 
 
+PIECE = hashing.PIECE_SIZE
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 8])
+@pytest.mark.parametrize("whole", [0, 1, 2, 3, 4, 5, 7, 8, 11])
+@pytest.mark.parametrize("rest", [0, 1, 1024, 1025, PIECE - 1])
+def test_a_stream_by_the_tops_of_its_pieces(whole: int, rest: int, at_once: int) -> None:
+    """The keys, and after each call what the stream hashes to: any piece may be its last."""
+    data = NOISE[: whole * PIECE + rest]
+    starts = range(0, len(data), PIECE)
+    ours = hashing.Hasher()
+    for number in range(0, len(starts), at_once):
+        offsets = array("Q", starts[number : number + at_once])
+        pieces = [data[at : at + PIECE] for at in offsets]
+        lengths = array("Q", map(len, pieces))
+        keys, tops = hashing.hash_pieces(data, offsets, lengths, b"chunk:", number)
+        assert keys == b"".join(expected(b"chunk:" + piece) for piece in pieces)
+        full = lengths.count(PIECE)
+        ours.update_tops(tops[: hashing.TOP_SIZE * full])
+        if full < len(pieces):
+            ours.update(pieces[-1])
+        assert ours.digest() == expected(data[: (number + at_once) * PIECE])
+    assert ours.digest() == expected(data)
+
+
+def test_tops_and_bytes_take_turns() -> None:
+    offsets, lengths = array("Q", range(0, 8 * PIECE, PIECE)), array("Q", [PIECE] * 8)
+    tops = hashing.hash_pieces(NOISE, offsets, lengths, b"", 0)[1]
+    size = hashing.TOP_SIZE
+    ours = hashing.Hasher(NOISE[:PIECE])
+    ours.update_tops(tops[size : 3 * size])
+    ours.update(NOISE[3 * PIECE : 3 * PIECE + 1000])
+    ours.update(NOISE[3 * PIECE + 1000 : 5 * PIECE])
+    ours.update_tops(tops[5 * size : 7 * size])
+    ours.update_tops(b"")
+    ours.update_tops(tops[7 * size :])
+    assert ours.digest() == expected(NOISE[: 8 * PIECE])
+    ours.update(b"x")
+    for wrong in (tops, tops[:63]):
+        with pytest.raises(ValueError, match="whole pieces"):
+            ours.update_tops(wrong)
+    assert ours.digest() == expected(NOISE[: 8 * PIECE] + b"x")
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="at most 64"):
         hashing.blake3_many([b"x"], b"p" * 65)
@@ -112,5 +156,13 @@ def test_refusals() -> None:
         hashing.blake3_slices(b"1234", array("Q", [0, 0]), array("Q", [0]))
     with pytest.raises(ValueError, match="'Q'"):
         hashing.blake3_slices(b"1234", array("I", [0]), array("I", [0]))
+    one, two = array("Q", [0]), array("Q", [0, 0])
+    for offsets, lengths, prefix, reason in (
+        (one, array("Q", [5]), b"", "leaves its buffer"),
+        (one, one, b"p" * 65, "at most 64"),
+        (two, one, b"", "2 offsets"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            hashing.hash_pieces(b"1234", offsets, lengths, prefix, 0)
     with pytest.raises(ValueError, match="no SIMD level"):
         hashing.set_simd("abacus")
