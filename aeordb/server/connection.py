@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import sys
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,6 +15,8 @@ from aeordb.server.errors import RETRY_SECONDS
 from aeordb.server.settings import Limits
 
 _HELD_MAX: Final = 64 << 10
+# struct linger: on, no seconds.
+_LINGER_NOT: Final = (1).to_bytes(4, sys.byteorder) + bytes(4)
 
 
 def _raw(status: str, code: str, message: str, more: str = "") -> bytes:
@@ -108,6 +113,20 @@ class Connection(H11Protocol):
         if self._deadline is not None and not self._is_idle():
             self._stop_deadline()
 
+    def on_response_complete(self) -> None:
+        """An answer is out; a part of the next request may be here already."""
+        super().on_response_complete()
+        if self._is_idle() and self._deadline is None and self.conn.trailing_data[0]:
+            self._start_deadline()
+
+    def drop(self) -> None:
+        """Ends the connection at once; what is not sent yet is thrown away, also by the system."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.transport.abort()
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP."""
         self._refuse(_INVALID)
@@ -143,4 +162,4 @@ class Connection(H11Protocol):
             self.transport.write(answer)
         self.transport.close()
         # One that does not take its answer is dropped all the same.
-        self.loop.call_later(self.limits.body_seconds, self.transport.abort)
+        self.loop.call_later(self.limits.body_seconds, self.drop)

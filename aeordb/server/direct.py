@@ -39,4 +39,7 @@ class Direct:
                 response = await handler("", Request(scope, receive), identity)
                 await response(scope, receive, send)
                 return
+        if scope["type"] == "http" and "\n" in scope["path"]:
+            # The framework's patterns take no newline, names do; routes read what was sent.
+            scope = {**scope, "path": scope["path"].replace("\n", "_")}
         await self.app(scope, receive, send)

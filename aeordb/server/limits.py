@@ -170,4 +170,4 @@ def abort(scope: Scope) -> None:
     """Drops the connection, if the server that runs us tells us of it."""
     connection = scope.get("state", {}).get("connection")
     if connection is not None:
-        connection.transport.abort()
+        connection.drop()

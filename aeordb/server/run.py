@@ -125,7 +125,7 @@ class _Server(uvicorn.Server):
         """Stops; connections whose time is over are dropped, not waited for."""
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
-            connection.transport.abort()
+            connection.drop()
         await asyncio.sleep(0)
 
     @contextlib.contextmanager
@@ -146,7 +146,7 @@ class _Server(uvicorn.Server):
             # No longer waiting for clients; the end of the lifespan still commits.
             self.config.timeout_graceful_shutdown = 0
             for connection in list(self.server_state.connections):
-                connection.transport.abort()
+                connection.drop()
         self.should_exit = True
 
 

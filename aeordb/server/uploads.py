@@ -96,7 +96,8 @@ async def receive(request: Request, folder: str) -> AsyncIterator[Body]:
     gathered = bytearray()
     try:
         async for block in blocks(request):
-            if limits.upload_bytes is not None and body.size + len(gathered) > limits.upload_bytes:
+            length = body.size + len(gathered) + len(block)
+            if limits.upload_bytes is not None and length > limits.upload_bytes:
                 raise too_large(limits.upload_bytes)
             if body.file is None:
                 if body.add(block):
