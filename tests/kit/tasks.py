@@ -16,7 +16,7 @@ Work = Callable[[Progress], dict[str, Any]]
 
 @contextmanager
 def job(name: str, work: Work) -> Iterator[None]:
-    """A type of task for a test; takes any arguments."""
+    """A type of task for a test; it does with the arguments of the one in whose place it stands."""
 
     def run(
         _db: aeordb.Database,
@@ -27,7 +27,8 @@ def job(name: str, work: Work) -> Iterator[None]:
     ) -> dict[str, Any]:
         return work(progress)
 
-    made = jobs.Job({}, lambda _settings, _args: None, run)
+    args = jobs.JOBS[name].args if name in jobs.JOBS else {}
+    made = jobs.Job(args, lambda _settings, _args: None, run)
     with mock.patch.dict(jobs.JOBS, {name: made}):  # type: ignore[arg-type]
         yield
 
