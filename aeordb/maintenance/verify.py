@@ -25,7 +25,7 @@ from aeordb.maintenance.verify_log import VOID_WRONG, is_live, verify_log
 from aeordb.maintenance.verify_open import Subject
 from aeordb.maintenance.verify_trees import check_folders, walk_roots
 from aeordb.native import verify as v
-from aeordb.native.faults import NativeFault
+from aeordb.native.faults import NativeFault, PageFault
 from aeordb.native.hashing import blake3
 from aeordb.native.verify import Row, Sums, Verification
 from aeordb.native.walk import Marks
@@ -169,8 +169,12 @@ class _Run:
         strays = not self._subject.is_patch and skip is None
         if not self._subject.is_patch:
             strays &= check_folders(index, verification, self.roots, self._out)
-        for rows, _ in verification.pages(strays=strays):
-            self._keep(rows)
+        try:
+            for rows, _ in verification.pages(strays=strays):
+                self._keep(rows)
+        except PageFault as fault:
+            # All pages held a moment ago.
+            self._out.note(f"Meanwhile a writer left {fault}: verify again.")
         self._judge()
         self._places()
 

@@ -37,7 +37,7 @@ from aeordb.storage.state import (
 from aeordb.storage.store import check_kind
 from aeordb.storage.view import View, make_index
 
-_TRIES = 5
+_TRIES = 20
 _SLOT_HINT = (
     "After a power cut this may be a commit that never was; the next writer clears it. Else the "
     "last commit may be lost."
@@ -122,6 +122,7 @@ class Subject:
         self.size = os.fstat(self._fd).st_size
         if self.header.spare is not None:
             _check_fields(self.header, self.size, out)
+            self._check_rest(out)
         if not self.rebuilt:
             _check_voids(self.state, out)
 
@@ -156,6 +157,15 @@ class Subject:
         else:
             out.note(f"{len(bad)} index pages do not hold, as AeorDB's crash leaves them.")
         self._take(rebuild_live(self._fd, self.path, self.files.covering))
+
+    def _check_rest(self, out: Collector) -> None:
+        """Behind the last page the block is zeros (FORMAT.md 4)."""
+        header = self.header
+        if self.state.flags & c.SPARE_GROWTH or header.kv_offset != c.HEADERS_LENGTH:
+            return
+        start = header.kv_offset + header.pages * c.PAGE_LENGTH
+        if any(os.pread(self._fd, header.log_start - start, start)):
+            out.add(PAGE, offset=start, hint=REWRITE, reason="bytes behind the last page")
 
     def _take(self, state: State) -> None:
         self.state = state
