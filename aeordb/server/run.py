@@ -124,8 +124,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops; connections whose time is over are dropped, not waited for."""
         await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            connection.drop()
+        self._drop_all()
         await asyncio.sleep(0)
 
     @contextlib.contextmanager
@@ -145,9 +144,13 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             # No longer waiting for clients; the end of the lifespan still commits.
             self.config.timeout_graceful_shutdown = 0
-            for connection in list(self.server_state.connections):
-                connection.drop()
+            self._drop_all()
         self.should_exit = True
+
+    def _drop_all(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.drop()
 
 
 def _allow_files(connections: int) -> None:
