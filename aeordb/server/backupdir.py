@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from aeordb.server.uploads import new_file
 
 NAME_MAX: Final = 200
 _OURS: Final = ".aeordb-stream-"
+_OPEN_FILE: Final = re.compile(r"/proc/self/fd/\d+")
 # Next to a file of this name, others use these: what is being written, and the lock.
 _RESERVED: Final = (".part", ".lock")
 
@@ -95,10 +97,9 @@ class BackupDir:
         try:
             yield
         except AeorDBError as error:
-            for known in (path, *_named(error)):
-                if known is not None and known != name:
-                    error.message = error.message.replace(quote(known), quote(name))
-                    error.message = error.message.replace(known, name)
+            for known in {*_OPEN_FILE.findall(error.message), path or name} - {name}:
+                error.message = error.message.replace(quote(known), quote(name))
+                error.message = error.message.replace(known, name)
             if "path" in error.facts and _is_local(error, self.path):
                 error.facts["path"] = name
             if isinstance(error, DamagedError) and path is None and name != "the export":
@@ -106,11 +107,6 @@ class BackupDir:
             if isinstance(error, NotADatabaseError):
                 error.facts["path"] = name
             raise
-
-
-def _named(error: AeorDBError) -> list[str]:
-    path = error.facts.get("path")
-    return [path] if isinstance(path, str) and path.startswith("/proc/self/fd/") else []
 
 
 def _is_local(error: AeorDBError, folder: str) -> bool:

@@ -12,7 +12,9 @@ import pytest
 
 import aeordb
 from aeordb.database import access
+from aeordb.errors import UsageError
 from aeordb.format.system import ApiKey
+from aeordb.server.settings import Settings
 from aeordb.versions.system import put_system_file
 from tests.kit.asgi import App, Clock
 from tests.kit.fixtures import manifest
@@ -362,3 +364,13 @@ def test_without_keys_a_foreign_page_is_refused(db: aeordb.Database) -> None:
         assert app("GET", "/auth/keys", headers={"Host": "box.lan"}).status_code == 200
         foreign = {"Host": "box.lan", "Origin": "http://evil.example"}
         assert app("GET", "/auth/keys", headers=foreign).status_code == 403
+
+
+def test_without_keys_only_this_machine_may_come_in() -> None:
+    for host in ("127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"):
+        assert Settings("x", host=host, auth="disabled").check().host == host
+    for host in ("0.0.0.0", "::", "", "0", "10.0.0.1", "127.0.0.1.evil.example", "example.org"):
+        assert Settings("x", host=host).check().auth == "self"
+        assert Settings("x", host=host, auth="disabled", insecure=True).check().insecure
+        with pytest.raises(UsageError, match="without keys"):
+            Settings("x", host=host, auth="disabled").check()

@@ -18,7 +18,7 @@ import pytest
 
 import aeordb
 from aeordb.versions.system import put_system_file, system_directory
-from tests.kit.fixtures import manifest
+from tests.kit.fixtures import fixture_path, manifest
 from tests.kit.oracle import Oracle
 from tests.kit.rules import assert_file
 from tests.kit.serving import Answer, Line, Serving
@@ -506,22 +506,37 @@ def check_folder(scene: Scene, before: dict[str, bytes]) -> None:
 
 
 def test_a_backup_with_system_data_brings_none_over_http(scene: Scene) -> None:
+    """Ours, AeorDB's (with its signing key), and a whole database with its API keys; each as a
+    file in the backup folder and as the body, as they are and salvaged."""
     target = scene.folder / "new.aeordb"
-    with aeordb.open(target, "x"):
-        pass
-    data = (scene.folder / "backups" / "privileged.aeordb").read_bytes()
+    backups = scene.folder / "backups"
+    (backups / "theirs.aeordb").write_bytes(fixture_path("system.export-root").read_bytes())
+    (backups / "database.aeordb").write_bytes(scene.database.read_bytes())
     with Serving(target) as server, Line(server.address) as ask:
         root = bearer(server.ready["root_key"])
-        body = json.dumps({"file": "privileged.aeordb", "promote": True, "force": True}).encode()
         stream = {**root, "Content-Type": "application/octet-stream"}
-        for answer in (
-            ask("POST", b"/versions/import", root, body),
-            ask("POST", b"/versions/import?promote=true&force=true", stream, data),
-        ):
-            assert answer.status == 200, shown(answer)
-            assert answer.json()["skipped_system"] > 0
-            assert answer.json()["warnings"]
+        for name in ("privileged", "theirs", "database"):
+            for salvage in ("false", "true"):
+                flags = f"?promote=true&force=true&salvage={salvage}".encode()
+                wanted = {"promote": True, "force": True, "salvage": salvage == "true"}
+                body = json.dumps({"file": f"{name}.aeordb", **wanted}).encode()
+                data = (backups / f"{name}.aeordb").read_bytes()
+                for answer in (
+                    ask("POST", b"/versions/import", root, body),
+                    ask("POST", b"/versions/import" + flags, stream, data),
+                ):
+                    assert answer.status == (400 if name == "database" else 200), shown(answer)
+                    assert b"/proc/" not in answer.body
+                    for secret in scene.secrets:
+                        assert secret not in answer.body
+                    if answer.status == 200:
+                        assert answer.json()["skipped_system"] > 0
+                        assert answer.json()["warnings"]
         assert ask("GET", b"/files/docs/b.txt", root).status == 200
         assert len(ask("GET", b"/auth/keys", root).json()["items"]) == 1
-    assert not [path for path in Oracle(target).system_tree() if "/users/" in path]
+        for headers in (*scene.user.values(), *scene.root.values()):
+            assert ask("GET", b"/files/", headers).status == 401
+    kept = Oracle(target).system_tree()
+    assert len([path for path in kept if "/api-keys/" in path]) == 1
+    assert not [path for path in kept if "/users/" in path or "/groups/" in path or "jwt" in path]
     assert_file(target)
