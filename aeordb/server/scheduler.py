@@ -56,8 +56,13 @@ class Scheduler:
             self._thread.join()
             self._thread = None
 
+    def refresh(self) -> None:
+        """The schedules have changed: takes note of them, and looks in time for the new ones."""
+        self._look()
+        self.poke()
+
     def poke(self) -> None:
-        """The schedules have changed: looks at once."""
+        """Ends the wait for the next run: looks at once."""
         self._wake.set()
 
     def tick(self) -> int | None:
@@ -98,17 +103,22 @@ class Scheduler:
     def _work(self) -> None:
         while not self._stopping:
             self._wake.clear()
+            due = self._look()
             seconds = LOOK_SECONDS
-            try:
-                due = self.tick()
-                if due is not None:
-                    seconds = min(seconds, max(0.0, (due - self._clock()) / 1000))
-            except (AeorDBError, OSError) as error:
-                log.error("the schedules cannot be read: %s", error)
-            except Exception:
-                log.exception("a fault in the scheduler")
+            if due is not None:
+                seconds = min(seconds, max(0.0, (due - self._clock()) / 1000))
             if not self._stopping:
                 self._wake.wait(seconds)
+
+    def _look(self) -> int | None:
+        """As `tick`; says in the log what goes wrong."""
+        try:
+            return self.tick()
+        except (AeorDBError, OSError) as error:
+            log.error("the schedules cannot be read: %s", error)
+        except Exception:
+            log.exception("a fault in the scheduler")
+        return None
 
 
 def _look(schedule: Schedule, tally: Tally, now: int, busy: bool) -> tuple[Tally, bool]:

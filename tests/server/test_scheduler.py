@@ -227,7 +227,7 @@ def test_the_threads(server: Server, db: aeordb.Database, clock: Clock) -> None:
         server.scheduler.start()
         try:
             clock.now += DAY
-            server.scheduler.poke()
+            server.scheduler.refresh()
             assert gate.begun.wait(WAIT)
             [task] = server.tasks.all()
             gate.may_end.set()

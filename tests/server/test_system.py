@@ -112,7 +112,7 @@ def test_a_schedule_runs_when_its_time_comes(app: App, clock: Clock, tmp_path: P
         app("POST", "/system/cron", json={**WEEKLY, "args": {}})
         app.app.state.scheduler.tick()
         clock.now += 7 * DAY
-        app.app.state.scheduler.poke()
+        app.app.state.scheduler.refresh()
         assert gate.begun.wait(WAIT)
         [task] = app("GET", "/system/tasks").json()["items"]
         assert (task["schedule"], task["status"]) == ("weekly-backup", "running")

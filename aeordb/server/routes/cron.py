@@ -82,7 +82,7 @@ async def add_schedule(request: Request) -> ScheduleState:
     schedule = await state.batches.run(
         lambda tx: cronfile.add_schedule(tx.writer, state.settings, fields)
     )
-    state.scheduler.poke()
+    await state.threads.run(state.scheduler.refresh)
     return _show(schedule, state.clock())
 
 
@@ -96,7 +96,7 @@ async def change_schedule(request: Request, schedule_id: str) -> ScheduleState:
     schedule = await state.batches.run(
         lambda tx: cronfile.change_schedule(tx.writer, state.settings, schedule_id, changes)
     )
-    state.scheduler.poke()
+    await state.threads.run(state.scheduler.refresh)
     return _show(schedule, state.clock())
 
 
@@ -105,7 +105,7 @@ async def delete_schedule(request: Request, schedule_id: str) -> ScheduleState:
     """Deletes a schedule; a task of it that waits or runs goes on."""
     state = request.app.state
     schedule = await state.batches.run(lambda tx: cronfile.delete_schedule(tx.writer, schedule_id))
-    state.scheduler.poke()
+    await state.threads.run(state.scheduler.refresh)
     return _show(schedule, state.clock())
 
 
