@@ -26,6 +26,8 @@ LONG_TAIL = 768 << 10
 # Rounded up, the tails of later commits fit where an earlier one was.
 _TAIL_ROUNDING = 4096
 _PUNCH_FROM = 1 << 16
+# Small commits that follow each other find so many bytes behind the live tail written already.
+_AHEAD = 1 << 18
 _ZEROS = bytes(1 << 20)
 
 
@@ -65,6 +67,8 @@ class Log:
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
         self._gap = state.region
         self._freed: list[Extent] = []
+        # How far this writer has written, with zeros behind its tails; 0: it did not grow the file.
+        self._written_to = 0
 
     def thawed(self) -> None:
         """All listed ranges are free to use: no index page holds an entry in them any more."""
@@ -84,6 +88,7 @@ class Log:
         self.reset()
         self.voids.unsettle(unsettled)
         self.entry_count = self.state.header.entry_count
+        self._written_to = 0
         if self.file.broken is None:
             with suppress(NotDurableError):
                 self.file.truncate(self.state.region_end)
@@ -152,8 +157,26 @@ class Log:
         region, voids = self._place_tail(table)
         tail = encode_hot_tail(table.record_view(), voids, region[1])
         self.file.write(region[0], tail)
+        self._write_ahead(region[0] + region[1])
         self.file.sync()
         self.flip(head, region, voids, blake3(tail), layout, table)
+
+    def _write_ahead(self, end: int) -> None:
+        """Zeros behind a commit that ends at `end`, for the next ones to be written over.
+
+        A sync that finds new blocks in the file waits for the file system's journal as well. What
+        stands behind the live tail is nobody's: closing cuts it off, and so does the first act.
+        """
+        if end <= self._written_to:
+            return
+        grows_again = self._written_to > 0
+        small = end - self.state.region_end <= _AHEAD
+        self._written_to = end
+        if grows_again and small:
+            # No room for it is no reason to fail.
+            with suppress(NotDurableError):
+                self.file.write(end, memoryview(_ZEROS)[:_AHEAD])
+                self._written_to = end + _AHEAD
 
     def flip(
         self,

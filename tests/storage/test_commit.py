@@ -84,6 +84,21 @@ def test_a_commit_writes_data_and_slot_with_a_sync_each(path: Path) -> None:
             assert layer.calls["fdatasync"] - before["fdatasync"] == 2
 
 
+def test_small_commits_in_a_row_seldom_make_the_file_longer(path: Path) -> None:
+    """Where a sync finds new blocks in a file it waits for the file system's journal too."""
+    grown, size = 0, 0
+    with aeordb.open(path, "x") as db:
+        for i in range(200):
+            db.put(f"/{i}", os.urandom(3000))
+            grown += path.stat().st_size > size
+            size = path.stat().st_size
+        end = state_of(db).region_end
+        assert end < size
+    assert grown < 25
+    assert path.stat().st_size == end
+    assert_file(path)
+
+
 def test_a_clean_close_spares_the_next_writer_the_mending(path: Path) -> None:
     with aeordb.open(path, "x") as db:
         for _ in range(30):
