@@ -42,8 +42,11 @@ def repair_lines(database: str, report: "RepairReport", *, in_place: bool) -> It
         yield f"  Lost: {shown(lost.path)} in {where}; it still stands in {still}"
     if len(report.lost) > _SHOWN:
         yield f"  {plural(len(report.lost) - _SHOWN, 'more lost path')}: see --json."
-    for note in report.notes:
-        yield f"  Note: {note}"
+    if report.kept_as is not None:
+        yield "  HEAD is the newest version that is complete. What is left of a newer one is kept as"
+        yield f"  the snapshot {report.kept_as}."
+    if report.lost_names:
+        yield f"  {report.lost_names} snapshots or forks cannot be read any more."
     if not in_place:
         move = shlex.join(["mv", report.output, database])
         yield f"The damaged file was not changed. To use the repaired one: {move}"

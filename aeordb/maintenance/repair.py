@@ -137,7 +137,7 @@ class _Repair:
         self._progress.start(None, "Reading the versions")
         complete = Complete(stock, self._jobs)
         versions = Versions(source, rows, stock, records, complete)
-        head = versions.mend(find_head(source, rows, stock, complete))
+        head = versions.mend(*find_head(source, rows, stock, complete))
         lost = versions.lost()
         put_system_places(stock, versions.system)
         put_head_places(self._sink, stock, head, self._jobs)
@@ -155,7 +155,8 @@ class _Repair:
             changed=tuple(versions.changed),
             rebuilt=tuple(versions.rebuilt),
             lost=lost,
-            notes=tuple(versions.notes),
+            lost_names=versions.lost_names,
+            kept_as=versions.kept_as,
         )
 
     def _carry(self, rows: Rows) -> None:

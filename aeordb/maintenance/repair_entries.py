@@ -118,6 +118,8 @@ def _check_batch(source: Map, rows: list[tuple[bytes, int, int, int]], latest: i
     for number, ((key, kv, _, _), image) in enumerate(zip(rows, parts, strict=True)):
         if number in bad or not image or not 0 <= time_of(image) <= latest:
             continue
+        if image[6] & ~c.ENTRY_FLAG_SYSTEM:
+            continue
         if kv & c.KV_DELETED or kv == c.KV_DELETION:
             classes[number] = DELETED
         elif kv == c.KV_CHUNK and image[9] == c.COMPRESSION_NONE:
@@ -257,12 +259,20 @@ def mend(image: bytes, latest: int) -> Made | None:
                 keys = addresses(kind, version, compression, value)
             except (FormatError, NativeFault, UnicodeDecodeError, zstandard.ZstdError):
                 continue
-            if key in keys:
+            if key in _whole_addresses(kind, keys):
                 return Made(kind, version, flags, compression, key, value, time)
             for other in keys:
                 if blake3(bytes((kind,)) + other + value) == stored:
                     return Made(kind, version, flags, compression, other, value, time)
     return None
+
+
+def _whole_addresses(kind: int, keys: list[bytes]) -> list[bytes]:
+    """Those of the keys that every byte of the value is in: not that of a record's identity or
+    path, nor that of a name."""
+    if kind in (c.ENTRY_CHUNK, c.ENTRY_DIRECTORY):
+        return keys
+    return keys[2:] if kind in (c.ENTRY_FILE, c.ENTRY_SYMLINK) else []
 
 
 def _layouts(kind: int, version: int, compression: int) -> list[tuple[int, int]]:

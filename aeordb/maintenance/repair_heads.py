@@ -23,8 +23,10 @@ _LATEST = 1000
 """So many directories are tried, where nothing else is left."""
 
 
-def find_head(source: Damaged, rows: Rows, stock: Stock, complete: Complete) -> bytes | None:
-    """The root that HEAD is to be, perhaps not complete as it stands; None if there is none.
+def find_head(
+    source: Damaged, rows: Rows, stock: Stock, complete: Complete
+) -> tuple[bytes | None, bytes | None]:
+    """(the root that HEAD is to be, None if there is none; a newer one that is not complete).
 
     The header's, as long as nothing can have been committed after it; else the newest complete
     one that `dir:/` named, a snapshot or fork has, or that looks like a root; else the newest.
@@ -33,18 +35,18 @@ def find_head(source: Damaged, rows: Rows, stock: Stock, complete: Complete) -> 
     if header is not None:
         for time, root in rows.roots:
             if time > header.updated_at and complete.check(root):
-                return root
-        return header.head if header.head != c.ZERO_HASH else None
-    first: bytes | None = None
+                return root, None
+        return (header.head if header.head != c.ZERO_HASH else None), None
+    newest: bytes | None = None
     seen: set[bytes] = set()
     for root in _candidates(source, rows, stock):
         if root in seen:
             continue
         seen.add(root)
-        first = first or root
+        newest = newest or root
         if complete.check(root):
-            return root
-    return first
+            return root, newest if newest != root and rows.roots else None
+    return newest, None
 
 
 def _candidates(source: Damaged, rows: Rows, stock: Stock) -> Iterator[bytes]:

@@ -42,7 +42,9 @@ class RepairReport:
     `output` is the repaired file, None where nothing was wrong and nothing was written; `bytes`
     and `entries` are of it. `mended` entries had a damaged header, key or integrity hash, which
     their content told; `replaced` ones stood in the file a second time; `refilled` ones came from
-    backups; `unreadable` ones were left out. `notes` are remarks in words.
+    backups; `unreadable` ones were left out. `lost_names`: so many snapshots and forks are gone
+    altogether, their names with them. `kept_as`: HEAD is the newest version that was complete; a
+    newer one was not, and what is left of it has this snapshot.
     """
 
     path: str
@@ -57,9 +59,11 @@ class RepairReport:
     changed: tuple[ChangedVersion, ...] = ()
     rebuilt: tuple[RebuiltFolder, ...] = ()
     lost: tuple[LostPath, ...] = ()
-    notes: tuple[str, ...] = ()
+    lost_names: int = 0
+    kept_as: str | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether everything is back: no path is lost, and no listing had to be guessed."""
-        return not self.lost and not self.rebuilt
+        """Whether everything is back: no path or name is lost, and no listing had to be
+        guessed."""
+        return not (self.lost or self.rebuilt or self.lost_names or self.kept_as)

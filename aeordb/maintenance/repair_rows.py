@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aeordb.backup.mark import mark
-from aeordb.errors import AeorDBError
+from aeordb.errors import AeorDBError, DamagedError
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
 from aeordb.maintenance.repair_entries import (
@@ -23,7 +24,7 @@ from aeordb.maintenance.repair_entries import (
 from aeordb.maintenance.repair_source import Damaged
 from aeordb.native.entries import Entry
 from aeordb.native.faults import NativeFault
-from aeordb.native.index import Index, split_records
+from aeordb.native.index import Index, Record, split_records
 from aeordb.native.log import GAP, has_odd_entries
 from aeordb.native.table import RECORD, Table
 from aeordb.native.walk import Marks
@@ -113,15 +114,49 @@ def old_index(source: Damaged, jobs: int) -> Index | None:
     if source.header is None or not source.sure or source.header.spare is None:
         return None
     try:
-        files = FileMap(source.fd)
-        state = load_state(source.fd, source.path, files.covering)
-        index = make_index(files, state)
+        index = _own_index(source)
         for _ in index.scan():
             pass
         mark(index, source.header.head, Marks(index), jobs=jobs)
     except (AeorDBError, NativeFault):
         return None
-    return None if state.rebuilt else index
+    return index
+
+
+def _own_index(source: Damaged) -> Index:
+    state = load_state(source.fd, source.path, FileMap(source.fd).covering)
+    if state.rebuilt:
+        raise DamagedError(reason="a lost index")
+    return make_index(FileMap(source.fd), state)
+
+
+def _indexed(source: Damaged) -> Iterator[Record]:
+    """What is left of the file's own index: the records of good pages, and of a good hot tail."""
+    header = source.header
+    if header is None or header.kv_offset != c.HEADERS_LENGTH:
+        return
+    try:
+        index = _own_index(source)
+        for records in index.scan_tables():
+            yield from records
+    except (AeorDBError, NativeFault):
+        index = Index(source.map, header.kv_offset, header.pages)
+    for page in range(index.pages):
+        try:
+            yield from index.page_records(page)
+        except NativeFault:
+            continue
+
+
+def _ask_index(source: Damaged, rows: Rows, latest: int) -> None:
+    """Entries that the index knows, and the log does not show: their headers were hit."""
+    for record in _indexed(source):
+        if record.key in source.table or record.kv & c.KV_DELETED or record.offset < source.start:
+            continue
+        if record.offset + record.length > source.end:
+            continue
+        if not _mend(source, rows, record.offset, record.length, latest):
+            rows.lost.setdefault(record.key, (record.kv, record.offset, record.length))
 
 
 def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
@@ -162,6 +197,8 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
             rows.lost.pop(key, None)
     for offset, length in gaps + odd:
         _mend(source, rows, offset, length, latest)
+    if gaps or odd:
+        _ask_index(source, rows, latest)
     for time, offset in sorted(roots, reverse=True):
         try:
             value = source.map.fetch(offset).value

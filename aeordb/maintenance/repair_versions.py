@@ -9,7 +9,7 @@ from aeordb.backup.mark import mark
 from aeordb.errors import AeorDBError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
-from aeordb.format.keys import directory_path_key, node_key
+from aeordb.format.keys import directory_path_key, node_key, snapshot_key
 from aeordb.format.nodes import decode_node
 from aeordb.format.records import ForkRecord, SnapshotRecord
 from aeordb.maintenance.reach import SYSTEM_PLACES
@@ -29,6 +29,7 @@ from aeordb.tree.walk import find
 
 HEAD = "HEAD"
 SYSTEM = "system"
+PREFIX = "repaired-"
 _LOOKS = 200_000
 """So many times lost paths are looked for in other versions."""
 
@@ -76,10 +77,14 @@ class Versions:
         self.system: dict[str, bytes] = {}
         self.changed: list[ChangedVersion] = []
         self.rebuilt: list[RebuiltFolder] = []
-        self.notes: list[str] = []
+        self.lost_names = 0
+        self.kept_as: str | None = None
 
-    def mend(self, root: bytes | None) -> bytes:
-        """Makes every version complete, HEAD (None: it is not known) first; HEAD's root then."""
+    def mend(self, root: bytes | None, newer: bytes | None = None) -> bytes:
+        """Makes every version complete, HEAD (None: it is not known) first; HEAD's root then.
+
+        `newer`: what may have been HEAD, and is not complete; it gets a snapshot.
+        """
         header = self._source.header
         if root is None:
             fresh = header is not None and header.head == c.ZERO_HASH
@@ -88,14 +93,16 @@ class Versions:
         old = None if header is None else header.head
         if old != head and not (old == c.ZERO_HASH and head == EMPTY):
             self.changed.append(ChangedVersion(HEAD, old, head))
-        for key, entry in sorted(self._rows.names.items()):
-            self._name(key, entry)
+        for _, entry in sorted(self._rows.names.items()):
+            self._name(entry)
+        if newer is not None:
+            self._keep(newer)
         for path in SYSTEM_PLACES[::-1]:
             self._system(path)
+        names = (c.KV_SNAPSHOT, c.KV_FORK)
         for key, (kv, _, _) in self._rows.lost.items():
-            kind = {c.KV_SNAPSHOT: "snapshot", c.KV_FORK: "fork"}.get(kv & c.KV_TYPE_MASK)
-            if kind is not None and key not in self._rows.names:
-                self.notes.append(f"a {kind} cannot be read any more, not even its name")
+            if kv & c.KV_TYPE_MASK in names and key not in self._rows.names:
+                self.lost_names += 1
         return head
 
     def lost(self) -> tuple[LostPath, ...]:
@@ -131,7 +138,7 @@ class Versions:
         self.rebuilt += [RebuiltFolder(place, label, count) for place, count in mended.rebuilt]
         return mended.root
 
-    def _name(self, key: bytes, entry: Made) -> None:
+    def _name(self, entry: Made) -> None:
         kind: type[SnapshotRecord] | type[ForkRecord] = SnapshotRecord
         noun = "snapshot"
         if entry.type == c.ENTRY_FORK:
@@ -149,6 +156,20 @@ class Versions:
             self.changed.append(ChangedVersion(label, named.root, root))
             entry = entry._replace(value=replace(named, root=root).encode())
         self._stock.add(entry)
+
+    def _keep(self, root: bytes) -> None:
+        """A snapshot of what is left of a version."""
+        stock = self._stock
+        digits = next(
+            digits
+            for digits in (root.hex()[:count] for count in range(12, 65))
+            if not stock.has_many([snapshot_key(PREFIX + digits)])[0]
+        )
+        self.kept_as = PREFIX + digits
+        made = self._version(f"snapshot {self.kept_as}", root)
+        record = SnapshotRecord(self.kept_as, made, stock.now(), b'{"type":"auto"}')
+        self.changed.append(ChangedVersion(f"snapshot {self.kept_as}", root, made))
+        stock.append(c.ENTRY_SNAPSHOT, snapshot_key(self.kept_as), record.encode())
 
     def _system(self, path: str) -> None:
         root = self._system_root(path)

@@ -148,6 +148,24 @@ class Index:
         """The live records (46 bytes each) of a KV type, or of all: the tables', then by page."""
         return self._scan(lib.AEOR_SCAN_LIVE if kv_type is None else kv_type, 0, self.pages)
 
+    def scan_tables(self) -> Iterator[list[Record]]:
+        """The live records of the tables."""
+        found: Any = ffi.gc(ffi.new("struct aeor_bytes *"), lib.aeor_bytes_free)
+        if lib.aeor_index_scan_tables(self._index, lib.AEOR_SCAN_LIVE, found) != lib.AEOR_OK:
+            raise MemoryError("no memory for index records")
+        if found.length:
+            yield list(split_records(ffi.buffer(found.data, found.length)[:]))
+
+    def page_records(self, page: int) -> list[Record]:
+        """The live records of one page; PageFault if it is bad."""
+        hit: Any = ffi.new("struct aeor_hit *")
+        found: Any = ffi.gc(ffi.new("struct aeor_bytes *"), lib.aeor_bytes_free)
+        live = lib.AEOR_SCAN_LIVE
+        code = lib.aeor_index_scan_pages(self._index, page, page + 1, live, found, hit)
+        if code != lib.AEOR_OK:
+            raise self._fault(code, hit, None)
+        return list(split_records(ffi.buffer(found.data, found.length)[:])) if found.length else []
+
     def scan_records(self, kv_type: int | None = None) -> Iterator[Record]:
         """The same, one by one."""
         for records in self.scan(kv_type):

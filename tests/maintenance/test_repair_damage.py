@@ -207,6 +207,37 @@ def test_a_lost_root_is_rebuilt_from_records(path: Path, model: Model) -> None:
     assert state(report) == model.state()
 
 
+def test_a_lost_root_is_rebuilt_as_it_was_after_a_restore(path: Path) -> None:
+    """What the restore took away has records, too."""
+    model = prepare(path, [*STEPS, s.restore("v1")])
+    wipe(path, node_of(path, "/"))
+    report = repair(path)
+    assert state(report) == model.state()
+
+
+def test_without_a_header_head_is_the_newest_complete_root(path: Path, model: Model) -> None:
+    """What is left of the newest one is not thrown away."""
+    older = model.head()
+    with aeordb.open(path) as db:
+        head = db.head
+        db.put("/new.bin", noise("new", 4000))
+        db.put("/new.txt", b"new")
+    model.put("/new.bin", noise("new", 4000))
+    model.put("/new.txt", b"new")
+    wipe(path, chunk_of(path, "/new.bin"), start=96)
+    damage(path, "both-slots")
+    report = repair(path)
+    assert (report.head, report.complete) == (head, False)
+    assert report.kept_as is not None
+    assert report.kept_as.startswith("repaired-")
+    label = f"snapshot {report.kept_as}"
+    assert [(x.path, x.versions) for x in report.lost] == [("/new.bin", (label,))]
+    kept = without(model, "/new.bin").head()
+    model.rows = {row[0]: row for row in older}
+    model.names[report.kept_as] = kept
+    assert state(report) == model.state()
+
+
 def test_only_the_names_of_a_lost_leaf_are_rebuilt(path: Path, model: Model) -> None:
     """A file that was deleted long ago does not come back with the others."""
     with aeordb.open(path) as db:
@@ -227,8 +258,7 @@ def test_a_lost_snapshot_is_said_to_be_lost(path: Path, model: Model) -> None:
     entry = next(e for e in oracle.scan() if e.type == SNAPSHOT and b"v2" in e.value)
     wipe(path, entry, start=95)
     report = repair(path)
-    assert report.notes
-    assert "snapshot" in report.notes[0]
+    assert (report.lost_names, report.complete) == (1, False)
     assert state(report) == model.state()
 
 
