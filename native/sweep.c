@@ -1,6 +1,9 @@
 #include "sweep.h"
 
+#include <sys/uio.h>
+
 #include "entry.h"
+#include "frame.h"
 #include "map.h"
 #include "page.h"
 #include "table.h"
@@ -34,7 +37,9 @@ static int visit_page(struct visiting *visiting, uint64_t page) {
     if (code != AEOR_OK) return fail(visiting->fault, code, NULL, 0, page);
     for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
         const uint8_t *entry = aeor_page_entry(image, at);
-        bool marked = is_set(visiting->marks, page * AEOR_PAGE_ENTRIES + at);
+        bool marked = visiting->marks == NULL
+                          ? aeor_index_counts(visiting->index, entry)
+                          : is_set(visiting->marks, page * AEOR_PAGE_ENTRIES + at);
         if (!marked && (visiting->marked_only || !aeor_index_counts(visiting->index, entry))) {
             continue;
         }
@@ -49,12 +54,13 @@ static int visit_all(struct visiting *visiting) {
     uint64_t pages = index->no_pages ? 0 : index->pages, slots = aeor_index_slots(index);
     int code = AEOR_OK;
     for (uint64_t page = 0; page < pages && code == AEOR_OK; page++) {
-        if (visiting->marked_only && visiting->marks[page] == 0) continue;
+        if (visiting->marked_only && visiting->marks != NULL && visiting->marks[page] == 0) continue;
         code = visit_page(visiting, page);
     }
     for (uint64_t slot = pages * AEOR_PAGE_ENTRIES; slot < slots && code == AEOR_OK; slot++) {
         const uint8_t *record = aeor_index_record(index, slot);
-        bool marked = is_set(visiting->marks, slot);
+        bool marked = visiting->marks == NULL ? !(record[AEOR_RECORD_KV] & AEOR_KV_DELETED)
+                                              : is_set(visiting->marks, slot);
         if (!marked && (visiting->marked_only || record[AEOR_RECORD_KV] & AEOR_KV_DELETED)) {
             continue;
         }
@@ -195,7 +201,7 @@ static int look(const uint8_t *map, uint64_t map_length, const uint8_t *voids,
                 uint64_t void_count, struct aeor_room *room) {
     uint64_t at = room->offset;
     room->free = 0;
-    room->settled = false;
+    room->settled = room->deletions = false;
     while (at < room->end) {
         struct aeor_entry entry;
         int code = aeor_entry_header(map, map_length, at, 0, &entry);
@@ -203,6 +209,7 @@ static int look(const uint8_t *map, uint64_t map_length, const uint8_t *voids,
         bool whole = code == AEOR_OK && entry.total_length <= room->end - at;
         bool is_void = whole && entry.type == AEOR_TYPE_VOID && entry.key_length == 0;
         uint64_t end = whole ? at + entry.total_length : 0;
+        room->deletions |= whole && entry.type == AEOR_TYPE_DELETION;
         if (is_void && at == room->offset && end == room->end) room->settled = true;
         uint64_t start, listed = listed_end(voids, void_count, at, &start);
         if (listed > room->end) listed = room->end;
@@ -236,4 +243,57 @@ int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, const struct aeor_
         if (i < count && offset + items[i].length > *at) *at = offset + items[i].length;
     }
     return AEOR_OK;
+}
+
+enum { BLOCK = 4096 };
+
+void aeor_sweep_sort(const struct aeor_room *rooms, uint64_t count, struct aeor_range *ranges,
+                     struct aeor_room *special, struct aeor_sorted *sorted) {
+    memset(sorted, 0, sizeof *sorted);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct aeor_room *room = rooms + i;
+        uint64_t length = room->end - room->offset;
+        sorted->bytes += length;
+        sorted->reclaimed += length - room->free;
+        if (length < AEOR_ENTRY_START) continue;
+        uint64_t block = (room->offset + AEOR_ENTRY_START + BLOCK - 1) / BLOCK * BLOCK;
+        if (block + BLOCK > room->end && !room->settled && !room->deletions) {
+            ranges[sorted->small++] = (struct aeor_range){room->offset, length};
+        } else {
+            special[sorted->special++] = *room;
+        }
+    }
+}
+
+uint64_t aeor_ranges_above(const struct aeor_range *ranges, uint64_t count, uint64_t least,
+                           struct aeor_range *out) {
+    uint64_t found = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (ranges[i].length >= least) out[found++] = ranges[i];
+    }
+    return found;
+}
+
+void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_t *records) {
+    for (uint64_t i = 0; i < count; i++, records += 13) {
+        records[0] = 1;
+        aeor_put64(records + 1, ranges[i].offset);
+        aeor_put32(records + 9, (uint32_t)ranges[i].length);
+    }
+}
+
+uint64_t aeor_ranges_write(int fd, const struct aeor_range *ranges, uint64_t count,
+                           uint8_t *headers) {
+    static uint8_t zeros[AEOR_SMALL_ROOM]; /* never written */
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t length = ranges[i].length;
+        if (length < AEOR_ENTRY_START || length > AEOR_SMALL_ROOM) return i;
+        uint8_t *header = headers + length * 64;
+        /* A header begins with its magic: zeros are none yet. */
+        if (header[0] == 0 && aeor_void_header(length, header) != AEOR_OK) return i;
+        struct iovec parts[2] = {{header, AEOR_ENTRY_START},
+                                 {zeros, (size_t)(length - AEOR_ENTRY_START)}};
+        if (pwritev(fd, parts, 2, (off_t)ranges[i].offset) != (ssize_t)length) return i;
+    }
+    return count;
 }

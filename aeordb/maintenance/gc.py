@@ -13,11 +13,10 @@ from aeordb.format import constants as c
 from aeordb.format.hottail import hot_tail_length
 from aeordb.format.page import block_length
 from aeordb.maintenance.reach import Roots, find_roots, mark_live
-from aeordb.maintenance.sweep import drop, find_rooms, free, thaw_all
+from aeordb.maintenance.sweep import Freeing, drop, find_rooms, thaw_all
 from aeordb.native.faults import NativeFault
 from aeordb.native.index import Index
 from aeordb.native.sweep import survey
-from aeordb.native.walk import Marks
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.commit import Log
 from aeordb.storage.state import State
@@ -77,18 +76,18 @@ def plan_gc(
             marks = mark_live(index, found, jobs=jobs or default_jobs(), progress=progress)
             start, end = state.header.log_start, state.log_end
             counted = survey(index, marks, start, end)
-            room = free = 0
-            for batch in find_rooms(start, end, state.voids, index, marks, counted):
-                room += sum(r.end - r.offset for r in batch)
-                free += sum(r.free for r in batch)
+            room = reclaimed = 0
+            for batch in find_rooms((start, end, end), state.voids, index, marks, counted):
+                room += batch.bytes
+                reclaimed += batch.reclaimed
             size = os.fstat(store.fd).st_size
             length = compact_length(counted.live, counted.live_bytes)
             return GcReport(
                 versions=len(found.versions),
                 live_entries=counted.live,
                 garbage_entries=counted.garbage,
-                reclaimed_bytes=max(0, size - length) if compact else room - free,
-                free_bytes=free,
+                reclaimed_bytes=max(0, size - length) if compact else reclaimed,
+                free_bytes=room - reclaimed,
                 size=size,
                 duration=time.perf_counter() - begun,
                 dry_run=True,
@@ -165,52 +164,30 @@ class _Collection:
             index = make_index(log.files, log.state)
             found = check_roots(find_roots(index, log.state.header.head), self._store.path)
             marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
-            # Whether a deletion is needed only the log can tell: first all else goes out of it.
-            others = Marks(index)
-            others.add(marks)
-            marks.add_kinds(index, (c.KV_DELETION,))
+            start, end = log.state.header.log_start, log.state.log_end
+            counted = survey(index, marks, start, end)
         except NativeFault as fault:
             raise self._damage(found, fault) from None
-        deletions = len(marks) - len(others)
-        del others
-        garbage, reclaimed = self._sweep(index, marks, last_pass=not deletions)
+        drop(log, index, marks, counted, self._patience, self._progress)
         del index, marks
-        if deletions:
-            # No older entry of their keys is left: it could come back without them.
-            index = make_index(log.files, log.state)
-            marks = Marks(index)
-            marks.add_kinds(index, (kind for kind in range(16) if kind != c.KV_DELETION))
-            more = self._sweep(index, marks, last_pass=True)
-            garbage, reclaimed = garbage + more[0], reclaimed + more[1]
-            del index, marks
+        # All that the index still has is live.
+        state = log.state
+        places = find_rooms(
+            (start, end, state.log_end), state.voids, make_index(log.files, state), None, counted
+        )
+        reclaimed = Freeing(log, self._progress).run(places, state.log_end - start)
         # Directory nodes that it keeps may be garbage now.
         log.recent.clear()
         state = log.state
         return GcReport(
             versions=len(found.versions),
             live_entries=log.entry_count,
-            garbage_entries=garbage,
+            garbage_entries=counted.garbage,
             reclaimed_bytes=reclaimed,
             free_bytes=sum(length for _, length in state.voids),
-            size=log.file.size(),
+            size=state.region_end,
             duration=time.perf_counter() - begun,
         )
-
-    def _sweep(self, index: Index, marks: Marks, *, last_pass: bool) -> tuple[int, int]:
-        """Drops what is not marked, and frees all room; (entries, bytes)."""
-        log = self._log
-        counted = survey(index, marks, log.state.header.log_start, log.state.log_end)
-        drop(log, index, marks, counted, self._patience, self._progress)
-        # All that the index still has is live; dropping has moved entries within their pages.
-        index = make_index(log.files, log.state)
-        marks = Marks(index)
-        marks.add_kinds(index, range(16))
-        state = log.state
-        start, end = state.header.log_start, state.log_end
-        left = survey(index, marks, start, end)
-        found = find_rooms(start, end, state.voids, index, marks, left)
-        done = free(log, found, end - start, self._progress, last_pass=last_pass)
-        return counted.garbage, done
 
     def _damage(self, found: Roots, fault: NativeFault) -> DamagedError:
         view = self._store.view()

@@ -20,8 +20,9 @@ from aeordb.format import constants as c
 from aeordb.format.hottail import encode_void_record, hot_tail_length
 from aeordb.native.framing import void_header
 from aeordb.native.index import Index
+from aeordb.native.log import scan_log
 from aeordb.native.pages import page_of
-from aeordb.native.sweep import Room, Survey, garbage_records, rooms, table_records
+from aeordb.native.sweep import Ranges, Room, Rooms, Survey, garbage_records, rooms, table_records
 from aeordb.native.walk import Marks
 from aeordb.progress import Progress
 from aeordb.storage.checkpoint import checkpoint, plan_checkpoint
@@ -33,10 +34,11 @@ from aeordb.storage.voids import Extent, VoidMap
 # Entries of the pages that one batch rewrites: its hot tail has 46 bytes for each.
 _BATCH_ENTRIES: Final = 160_000
 _BATCH_LEAST: Final = 1_000
-# Live entries whose places are looked at together, at 40 bytes each.
-_LIVE_AT_ONCE: Final = 500_000
-# The hot tail of a round lists so many ranges, beside what it needs itself.
-_ROUND: Final = c.VOIDS_LISTED_MAX - 64
+# Live entries whose places are looked at together, at 16 bytes each.
+_LIVE_AT_ONCE: Final = 1_500_000
+# The hot tail lists so many ranges, beside what it needs itself; for good, and for a round.
+_LISTED: Final = c.VOIDS_LISTED_MAX - 64
+_ROUND: Final = _LISTED
 # A free range's header hashes all of it, and is written anew where the range is used.
 _PIECE: Final = 64 << 20
 _LEAST_LISTED: Final = 256
@@ -47,14 +49,13 @@ _ZEROS: Final = memoryview(bytes(2 * _BLOCK + c.VOID_MIN_LENGTH))
 class _RoundVoids(VoidMap):
     """Free ranges, and those of a round, which its caller writes."""
 
-    def __init__(self, extents: Iterable[Extent], listed: Iterable[Extent]) -> None:
+    def __init__(self, extents: Iterable[Extent], listed: bytes) -> None:
+        """`listed`: void records of the round's ranges."""
         super().__init__(extents)
-        rows = [encode_void_record(*extent) for extent in listed]
-        self._listed = b"".join(rows)
-        self._count = len(rows)
+        self._listed = listed
 
     def __len__(self) -> int:
-        return super().__len__() + self._count
+        return super().__len__() + len(self._listed) // c.HOT_TAIL_VOID_LENGTH
 
     def records(self) -> bytes:
         """All ranges as void records."""
@@ -125,59 +126,141 @@ def _by_page(records: bytes, pages: int) -> list[tuple[int, bytes]]:
 
 
 def find_rooms(
-    log_start: int, log_end: int, voids: Iterable[Extent], index: Index, marks: Marks, found: Survey
-) -> Iterator[list[Room]]:
-    """The ranges of the log without a live entry, in the order of their offsets, in batches."""
+    log: tuple[int, int, int],
+    voids: Iterable[Extent],
+    index: Index,
+    marks: Marks | None,
+    found: Survey,
+) -> Iterator[Rooms]:
+    """The ranges of a log without a live entry, in the order of their offsets.
+
+    `log` is where it starts, where it ended for the survey `found`, and where it ends; `marks` are
+    those of the survey, None if all that the index has is live; `voids` what the hot tail lists.
+    """
     flat = array("Q")
     for offset, length in sorted(voids):
         flat.extend((offset, offset + length))
-    return rooms(index, marks, found, log_start, log_end, flat.tobytes(), _LIVE_AT_ONCE)
+    return rooms(index, marks, found, log, flat.tobytes(), _LIVE_AT_ONCE)
 
 
-def free(
-    log: Log, found: Iterable[list[Room]], total: int, progress: Progress, *, last_pass: bool = True
-) -> int:
-    """Makes free space of all room in the log; how many bytes of it were not free before.
+class Freeing:
+    """Makes free space of the rooms of a log; no entry of its index stands in one.
 
-    Every entry of the index stands outside of these rooms. Afterwards each room is one void entry,
-    or some if it is large; with the last pass the largest are listed, and room at the log's end is
-    cut off instead.
+    Each room becomes one void entry, or some if it is large. The largest are listed for good, and
+    room at the log's end is cut off. Deletion entries go last: until no older entry of their keys
+    is left, these could come back without them, if the index is rebuilt.
     """
-    progress.start(total, "Freeing")
-    keep: list[tuple[int, int]] = []
-    last: Room | None = None
-    reclaimed = 0
-    ranges: list[Extent] = []
-    rounds = 0
-    # What is listed so far are void entries once this is written, also where it is listed no more.
-    log.write_voids()
-    before, log.voids = log.voids, VoidMap()
-    edge = log.state.log_end
-    for batch in found:
-        for room in batch:
-            reclaimed += room.end - room.offset - room.free
-            if last_pass and room.end == edge and _can_cut(log, room):
-                last = room
-                continue
-            if room.settled:
-                _note(keep, room.offset, room.end - room.offset)
-                continue
+
+    def __init__(self, log: Log, progress: Progress) -> None:
+        self.reclaimed = 0
+        self._log = log
+        self._progress = progress
+        self._keep: list[tuple[int, int]] = []
+        self._waiting: list[Ranges] = []
+        self._long: list[Extent] = []
+        self._late: list[Room] = []
+        self._last: Room | None = None
+        self._rounds = 0
+
+    def run(self, found: Iterable[Rooms], total: int) -> int:
+        """Goes through all rooms of a log of `total` bytes; how many bytes were not free before."""
+        log = self._log
+        self._progress.start(total, "Freeing")
+        # What is listed so far are void entries once this is written, also where it is listed no
+        # more.
+        log.write_voids()
+        before, log.voids = log.voids, VoidMap()
+        edge = log.state.log_end
+        reclaimed = 0
+        for batch in found:
+            reclaimed += batch.reclaimed
+            for room in batch.special:
+                self._take(room, edge)
+            self._take_ranges(batch.ranges)
+            self._progress.advance(batch.bytes)
+        self._flush()
+        for room in self._late:
+            self._long += _less_deletions(log, room)
+        self._flush()
+        for room in self._late:
+            self._take(room._replace(deletions=False), edge)
+        self._flush()
+        if self._rounds or self._last or len(before) < len(self._keep):
+            _list_for_good(log, sorted(self._keep, reverse=True), self._last)
+        else:
+            log.voids = before
+        return reclaimed
+
+    def _take(self, room: Room, edge: int) -> None:
+        if room.deletions:
+            self._late.append(room)
+        elif room.end == edge and _can_cut(self._log, room):
+            self._last = room
+            if self._late:
+                # It goes last of all, but what is older than a deletion must be gone before it.
+                self._long += _pieces(room.offset, room.end)
+        elif room.settled:
+            self._note(room.offset, room.end - room.offset)
+        else:
             for offset, length in _pieces(room.offset, room.end):
-                _note(keep, offset, length)
-                ranges.append((offset, length))
-            while len(ranges) >= _ROUND:
-                _write_round(log, ranges[:_ROUND])
-                del ranges[:_ROUND]
-                rounds += 1
-        progress.advance(sum(room.end - room.offset for room in batch))
-    if ranges:
-        _write_round(log, ranges)
-        rounds += 1
-    if last_pass and (rounds or last or len(before) < len(keep)):
-        _list_for_good(log, sorted(keep, reverse=True), last)
-    elif not rounds:
-        log.voids = before
-    return reclaimed
+                self._note(offset, length)
+                self._long.append((offset, length))
+                if len(self._long) >= _ROUND:
+                    self._flush()
+
+    def _take_ranges(self, ranges: Ranges) -> None:
+        least = self._keep[0][0] if len(self._keep) >= _LISTED else _LEAST_LISTED
+        for offset, length in ranges.above(least):
+            self._note(offset, length)
+        for part in ranges.parts(_ROUND):
+            self._waiting.append(part)
+            if sum(map(len, self._waiting)) >= _ROUND // 2:
+                self._flush()
+
+    def _note(self, offset: int, length: int) -> None:
+        """Keeps the largest ranges, as many as a hot tail lists."""
+        if length < _LEAST_LISTED:
+            return
+        if len(self._keep) < _LISTED:
+            heapq.heappush(self._keep, (length, offset))
+        elif length > self._keep[0][0]:
+            heapq.heapreplace(self._keep, (length, offset))
+
+    def _flush(self) -> None:
+        """Lists what waits with commits, and puts void entries over it.
+
+        The next commit's sync comes before the slot that lists a round no more.
+        """
+        log = self._log
+        ranges, long = Ranges.join(self._waiting), self._long
+        self._waiting, self._long = [], []
+        for part in ranges.parts(_ROUND):
+            self._list(part.records())
+            log.file.write_voids(part)
+        for at in range(0, len(long), _ROUND):
+            extents = long[at : at + _ROUND]
+            self._list(b"".join(encode_void_record(*extent) for extent in extents))
+            for offset, length in extents:
+                _write_void(log, offset, length)
+
+    def _list(self, records: bytes) -> None:
+        log = self._log
+        log.write_voids()
+        log.voids = _RoundVoids(log.voids.extents(), records)
+        log.commit(log.state.table, log.state.header.head)
+        self._rounds += 1
+
+
+def _less_deletions(log: Log, room: Room) -> Iterator[Extent]:
+    """The stretches of a room between the deletion entries in it."""
+    at = room.offset
+    source = log.files.covering(room.end)
+    for batch in scan_log(source, room.offset, room.end):
+        for entry in batch:
+            if entry.type == c.ENTRY_DELETION:
+                yield from _pieces(at, entry.offset)
+                at = entry.offset + entry.length
+    yield from _pieces(at, room.end)
 
 
 def _pieces(offset: int, end: int, most: int = _PIECE) -> Iterator[Extent]:
@@ -190,28 +273,6 @@ def _pieces(offset: int, end: int, most: int = _PIECE) -> Iterator[Extent]:
         yield offset, end - offset
 
 
-def _note(keep: list[tuple[int, int]], offset: int, length: int) -> None:
-    """Keeps the largest ranges, as many as a hot tail lists."""
-    if length < _LEAST_LISTED:
-        return
-    if len(keep) < _ROUND:
-        heapq.heappush(keep, (length, offset))
-    elif length > keep[0][0]:
-        heapq.heapreplace(keep, (length, offset))
-
-
-def _write_round(log: Log, ranges: list[Extent]) -> None:
-    """Lists the ranges with a commit, then puts void entries over them.
-
-    The next commit's sync comes before the slot that lists them no more.
-    """
-    log.write_voids()
-    log.voids = _RoundVoids(log.voids.extents(), ranges)
-    log.commit(log.state.table, log.state.header.head)
-    for offset, length in ranges:
-        _write_void(log, offset, length)
-
-
 def _write_void(log: Log, offset: int, length: int) -> None:
     header = _header(length)
     start, end = offset + len(header), offset + length
@@ -220,7 +281,7 @@ def _write_void(log: Log, offset: int, length: int) -> None:
         log.file.write(offset, header)
         if log.file.punch(start, end - start):
             return
-    if length <= len(_ZEROS):
+    if end - start <= len(_ZEROS):
         log.file.write(offset, b"".join((header, _ZEROS[: end - start])))
         return
     log.file.write(offset, header)
@@ -234,7 +295,7 @@ def _can_cut(log: Log, room: Room) -> bool:
     """Whether the hot tail of the last commit fits into the room at the log's end."""
     size = room.end - room.offset
     need = hot_tail_length(len(log.state.table), c.VOIDS_LISTED_MAX) + 2 * _BLOCK
-    return need <= size <= c.VOID_MAX_LENGTH * (_ROUND // 2)
+    return need <= size <= c.VOID_MAX_LENGTH * (_LISTED // 2)
 
 
 def _list_for_good(log: Log, largest: list[tuple[int, int]], last: Room | None) -> None:
@@ -242,8 +303,9 @@ def _list_for_good(log: Log, largest: list[tuple[int, int]], last: Room | None) 
     table, head = log.state.table, log.state.header.head
     log.write_voids()
     end = list(_pieces(last.offset, last.end, c.VOID_MAX_LENGTH)) if last else []
-    keep = [(offset, length) for length, offset in largest[: _ROUND - len(end)]]
-    log.voids = _RoundVoids([*keep, *log.voids.extents()], end)
+    keep = [(offset, length) for length, offset in largest[: _LISTED - len(end)]]
+    listed = b"".join(encode_void_record(*extent) for extent in end)
+    log.voids = _RoundVoids([*keep, *log.voids.extents()], listed)
     log.commit(table, head)
     if last is None:
         return

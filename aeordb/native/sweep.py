@@ -27,13 +27,15 @@ class Survey(NamedTuple):
 class Room(NamedTuple):
     """A range of the log without a live entry.
 
-    `free` bytes of it are free already, in void entries or listed; `settled`: it is one void entry.
+    `free` bytes of it are free already, in void entries or listed; `settled`: it is one void entry;
+    `deletions`: deletion entries stand in it.
     """
 
     offset: int
     end: int
     free: int
     settled: bool
+    deletions: bool
 
 
 def survey(index: Index, marks: Marks, start: int, end: int) -> Survey:
@@ -73,50 +75,144 @@ def table_records(index: Index, marks: Marks) -> bytes:
     return _bytes(records)
 
 
-def rooms(
-    index: Index, marks: Marks, found: Survey, start: int, end: int, voids: bytes, most: int
-) -> Iterator[list[Room]]:
-    """The rooms of a log from `start` to `end`, in the order of their offsets, in batches.
+class Ranges:
+    """Free ranges that are to be written as void entries, none of them longer than SMALL_ROOM."""
 
-    `found` is the survey of the same marks, `voids` what the hot tail lists, as an index takes it;
-    `most` live entries are looked at together, at 40 bytes of memory each.
-    Raises PageFault, MapFault.
+    def __init__(self, data: Any, count: int) -> None:
+        self._data = data
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """(offset, length) of each."""
+        for i in range(self._count):
+            yield int(self._data[i].offset), int(self._data[i].length)
+
+    @classmethod
+    def join(cls, parts: list[Ranges]) -> Ranges:
+        """Those of some."""
+        count = sum(len(part) for part in parts)
+        data: Any = _new_unset("struct aeor_range[]", max(1, count))
+        at = 0
+        for part in parts:
+            ffi.memmove(data + at, part._data, len(part) * ffi.sizeof("struct aeor_range"))
+            at += len(part)
+        return cls(data, count)
+
+    def parts(self, most: int) -> Iterator[Ranges]:
+        """The same, at most `most` at a time."""
+        for first in range(0, self._count, most):
+            end = min(first + most, self._count)
+            yield Ranges(self._data[first:end], end - first)
+
+    def above(self, least: int) -> list[tuple[int, int]]:
+        """(offset, length) of those of `least` bytes or more."""
+        out: Any = _new_unset("struct aeor_range[]", max(1, self._count))
+        count = lib.aeor_ranges_above(self._data, self._count, least, out)
+        return [(int(one.offset), int(one.length)) for one in out[0:count]]
+
+    def records(self) -> bytes:
+        """The ranges as void records of a hot tail."""
+        out: Any = _new_unset("uint8_t[]", max(1, 13 * self._count))
+        lib.aeor_ranges_records(self._data, self._count, out)
+        records: bytes = ffi.buffer(out, 13 * self._count)[:]
+        return records
+
+    def write(self, fd: int) -> int:
+        """Writes void entries over the ranges of an open file; how many before an error."""
+        return int(lib.aeor_ranges_write(fd, self._data, self._count, _headers()))
+
+
+class Rooms(NamedTuple):
+    """Rooms of a stretch of the log: `bytes` in all, of which `reclaimed` were not free.
+
+    `ranges` are the short ones; `special` are longer, one void entry already, or hold deletions.
     """
+
+    bytes: int
+    reclaimed: int
+    ranges: Ranges
+    special: list[Room]
+
+
+def rooms(
+    index: Index,
+    marks: Marks | None,
+    found: Survey,
+    log: tuple[int, int, int],
+    voids: bytes,
+    most: int,
+) -> Iterator[Rooms]:
+    """The rooms of a log, in the order of their offsets, a stretch at a time.
+
+    `log` is where the log starts, where it ended for the survey `found`, and where it ends; `marks`
+    are those of the survey, or None if all that the index has is live. `voids`: what the hot tail
+    lists, as an index takes it. `most` live entries are looked at together, at 16 bytes of memory
+    each. Raises PageFault, MapFault.
+    """
+    start, surveyed, end = log
     at: Any = ffi.new("uint64_t *", start)
-    for low, high, count in _windows(found.bins, start, end, most):
-        last = high >= end
+    windows = list(_windows(found.bins, start, surveyed, most))
+    for number, (low, high, count) in enumerate(windows):
+        last = number == len(windows) - 1
         items: Any = _new_unset("struct aeor_plan_item[]", max(1, count))
-        number: Any = ffi.new("uint64_t *")
+        held: Any = ffi.new("uint64_t *")
         fault = _new_fault()
-        code = lib.aeor_sweep_extents(
-            index.pointer, marks.pointer, low, high, items, count, number, fault
-        )
+        pointer = ffi.NULL if marks is None else marks.pointer
+        code = lib.aeor_sweep_extents(index.pointer, pointer, low, high, items, count, held, fault)
         if code != lib.AEOR_OK:
             raise_fault(code, fault)
-        # Where the next window's first entry begins is not known yet: its room waits for it.
-        limit = end if last else 0
-        out: Any = _new_unset("struct aeor_room[]", count + 1)
-        code = lib.aeor_sweep_rooms(
-            index.pointer.map,
-            index.pointer.map_length,
-            items,
-            number[0],
-            at,
-            limit,
-            voids,
-            len(voids) // 16,
-            out,
-            number,
-        )
-        if code != lib.AEOR_OK:
-            raise MapFault
+        total = int(held[0])
+        for first in range(0, max(1, total), _ITEMS_AT_ONCE):
+            part = min(_ITEMS_AT_ONCE, total - first)
+            # Where the next entry begins is not known yet: its room waits for it.
+            limit = end if last and first + part >= total else 0
+            yield _sort_out(index, items + first, part, at, limit, voids)
         ffi.release(items)
-        for first in range(0, number[0], _ROOMS_AT_ONCE):
-            part = out[first : min(first + _ROOMS_AT_ONCE, number[0])]
-            yield [Room(room.offset, room.end, room.free, room.settled) for room in part]
 
 
-_ROOMS_AT_ONCE = 8192
+_ITEMS_AT_ONCE = 1 << 16
+
+
+def _sort_out(index: Index, items: Any, count: int, at: Any, limit: int, voids: bytes) -> Rooms:
+    held: Any = ffi.new("uint64_t *")
+    out: Any = _new_unset("struct aeor_room[]", count + 1)
+    code = lib.aeor_sweep_rooms(
+        index.pointer.map,
+        index.pointer.map_length,
+        items,
+        count,
+        at,
+        limit,
+        voids,
+        len(voids) // 16,
+        out,
+        held,
+    )
+    if code != lib.AEOR_OK:
+        raise MapFault
+    ranges: Any = _new_unset("struct aeor_range[]", count + 1)
+    special: Any = _new_unset("struct aeor_room[]", count + 1)
+    sums: Any = ffi.new("struct aeor_sorted *")
+    lib.aeor_sweep_sort(out, held[0], ranges, special, sums)
+    rows = [
+        Room(room.offset, room.end, room.free, room.settled, room.deletions)
+        for room in special[0 : sums.special]
+    ]
+    return Rooms(sums.bytes, sums.reclaimed, Ranges(ranges, sums.small), rows)
+
+
+_loaded_headers: Any = None
+
+
+def _headers() -> Any:
+    """The headers of void entries that were made so far, by length."""
+    global _loaded_headers
+    if _loaded_headers is None:
+        _loaded_headers = ffi.new("uint8_t[]", 64 * (lib.AEOR_SMALL_ROOM + 1))
+    return _loaded_headers
 
 
 def _windows(

@@ -13,9 +13,12 @@ import errno
 import mmap
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 from aeordb.errors import ExistsError, NotDurableError
+from aeordb.native.framing import void_header
+from aeordb.native.sweep import Ranges
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -230,6 +233,14 @@ class DataFile:
             begin_writing(self.fd, start, end - start)
             start = end
         self._run = (start, end)
+
+    def write_voids(self, ranges: Ranges) -> None:
+        """Writes void entries over many short ranges; raises NotDurableError."""
+        self._check()
+        done = ranges.write(self.fd) if type(self._layer) is OsLayer else 0
+        for offset, length in islice(ranges, done, None):
+            header = void_header(length)
+            self.write(offset, header + bytes(length - len(header)))
 
     def sync(self) -> None:
         """Makes all writes so far durable; a failure makes this object read-only for good."""
