@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from aeordb.backup.export import export
 from aeordb.backup.patch import export_patch
@@ -21,6 +21,7 @@ from aeordb.backup.retention import (
     make_label,
     make_name,
 )
+from aeordb.backup.sink import PART
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.progress import NO_PROGRESS, Progress
@@ -104,6 +105,15 @@ def run_backup(
     finally:
         progress.finish()
         view.close()
+
+
+def remove_leftovers(folder: str, snapshot: str | None, time: int) -> None:
+    """Removes what a run was writing when its process was killed; `time` is the one it was given.
+
+    Its file had no name yet that could pass for a backup's. Raises OSError.
+    """
+    for kind in get_args(Kind):
+        remove(os.path.join(folder, make_name(kind, make_label(snapshot), time)) + PART)
 
 
 class _Phases:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aeordb.backup.scheduled import remove_leftovers
 from aeordb.database.plain import plain
 from aeordb.errors import LockedError, PathError, UsageError, quote
 from aeordb.progress import Progress
@@ -30,12 +31,14 @@ _COUNT_MAX = 1_000_000
 class Job:
     """A type of task: the types of its arguments, all of which may be left out, and the work.
 
-    `check` refuses arguments before anything is done; `run` gets the time in milliseconds.
+    `check` refuses arguments before anything is done; `run` gets its start in milliseconds, and so
+    does `clean`, which takes away what it left when the server was killed.
     """
 
     args: Mapping[str, type]
     check: Callable[[Settings, Args], object]
     run: Callable[[Database, Settings, Args, int, Progress], Result]
+    clean: Callable[[Settings, Args, int], None] | None = None
 
 
 def find_job(task_type: str) -> Job:
@@ -74,6 +77,13 @@ def run_job(
     return find_job(task_type).run(database, settings, args, now, progress)
 
 
+def clean_job(settings: Settings, task_type: str, args: Args, started: int) -> None:
+    """Takes away what it left when the server was killed. Raises UsageError, OSError."""
+    job = find_job(task_type)
+    if job.clean is not None:
+        job.clean(settings, args, started)
+
+
 def backup_folder(settings: Settings, args: Args) -> str:
     """Where a backup task writes; PathError for a folder that `--confine-backups` rules out."""
     folder: str = _value(args, "backup_dir", str, settings.backup_dir)
@@ -108,6 +118,10 @@ def _run_backup(
     return report
 
 
+def _clean_backup(settings: Settings, args: Args, started: int) -> None:
+    remove_leftovers(backup_folder(settings, args), _snapshot(args), started)
+
+
 def _check_gc(_settings: Settings, args: Args) -> bool:
     dry_run: bool = _value(args, "dry_run", bool, False)
     return dry_run
@@ -135,6 +149,7 @@ JOBS: Final[Mapping[str, Job]] = {
         {"backup_dir": str, "retention_count": int, "snapshot": str, "patches": int},
         _check_backup,
         _run_backup,
+        _clean_backup,
     ),
     GC: Job({"dry_run": bool}, _check_gc, _run_gc),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +16,10 @@ from aeordb.server.tasks import TaskList
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from aeordb import Database
+    from aeordb import Database, Status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_FRESH_MS: Final = 30_000
 _LABELS: Final = ("schedule", "task_type")
 _Labels = tuple[str, str]
 
@@ -30,7 +30,7 @@ class Metrics:
     def __init__(self, database: Database, tasks: TaskList, clock: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Tasks(tasks, clock))
-        self._registry.register(_Size(database))
+        self._registry.register(_Size(database, clock))
 
     def render(self) -> bytes:
         """All of them in Prometheus' text format."""
@@ -102,15 +102,25 @@ class _Tasks(Collector):
 
 
 class _Size(Collector):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
-        self._started = time.time()
+        self._clock = clock
+        self._started = clock()
+        self._status: Status | None = None
+        self._read_at = 0
+
+    def _read(self) -> Status:
+        """The database's status, which reads the whole index: not at every question."""
+        now = self._clock()
+        if self._status is None or abs(now - self._read_at) >= _FRESH_MS:
+            self._status, self._read_at = self._database.status(), now
+        return self._status
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        status = self._database.status()
+        status = self._read()
         for name, text, value in (
             ("size_bytes", "Length of the file", status.size),
             ("live_bytes", "Bytes of the log that are not free", status.live_bytes),
@@ -127,7 +137,7 @@ class _Size(Collector):
             backup,
         )
         yield GaugeMetricFamily(
-            "aeordb_start_time_seconds", "When the server started", self._started
+            "aeordb_start_time_seconds", "When the server started", self._started / 1000
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aeordb.errors import AeorDBError, NotFoundError
 from aeordb.format.errors import FormatError
 from aeordb.server.errors import BusyError
-from aeordb.server.jobs import BACKUP, run_job
+from aeordb.server.jobs import BACKUP, clean_job, run_job
 from aeordb.server.settings import Settings
 from aeordb.server.taskfile import BY_HAND, LIVE, Status, Tally, Task, read_tasks, write_tasks
 from aeordb.server.watch import CancelledError, Watch
@@ -57,7 +57,7 @@ class TaskList:
         interrupted = [task for task in tasks if task.status == "running"]
         for task in interrupted:
             self._end(task, "interrupted", error=_failure(_GONE))
-        self._has_news = bool(interrupted)
+        self._interrupted = interrupted
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -153,7 +153,9 @@ class TaskList:
 
     def start(self) -> None:
         """Starts the thread that runs what waits."""
-        if self._has_news:
+        for task in self._interrupted:
+            self._clean(task)
+        if self._interrupted:
             self.save()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="aeordb-tasks")
@@ -205,7 +207,8 @@ class TaskList:
             if task_id not in self._waiting:
                 return
             self._waiting.remove(task_id)
-            task = replace(self._tasks[task_id], status="running", started_at=self._clock())
+            started = self._clock()
+            task = replace(self._tasks[task_id], status="running", started_at=started)
             self._tasks[task_id] = task
             watch = self._watch = Watch()
             if self._stopping:
@@ -216,7 +219,7 @@ class TaskList:
         result = error = None
         try:
             result = run_job(
-                self._database, self._settings, task.task_type, task.args, self._clock(), watch
+                self._database, self._settings, task.task_type, task.args, started, watch
             )
         except CancelledError:
             status = "interrupted" if self._stopping else "cancelled"
@@ -235,6 +238,12 @@ class TaskList:
             log.info("task %s (%s): %s", task.id, task.task_type, status)
         self.save()
         _answer(future, task)
+
+    def _clean(self, task: Task) -> None:
+        try:
+            clean_job(self._settings, task.task_type, task.args, task.started_at or 0)
+        except (AeorDBError, OSError) as error:
+            log.warning("what task %s left is still there: %s", task.id, error)
 
     def _end(
         self,

@@ -10,6 +10,7 @@ import pytest
 
 import aeordb
 from aeordb.backup import scheduled
+from aeordb.backup.retention import make_name
 from aeordb.errors import DamagedError, NotDurableError, NotFoundError
 from aeordb.progress import Progress
 from aeordb.server import tasks as tasks_module
@@ -17,6 +18,7 @@ from aeordb.server.errors import BusyError
 from aeordb.server.settings import Settings
 from aeordb.server.taskfile import PATH, Tally
 from aeordb.server.tasks import ENDED_MAX, WAITING_MAX, TaskList
+from aeordb.server.watch import CancelledError, Watch
 from aeordb.versions.system import put_system_file, read_system_file
 from tests.kit.asgi import Clock
 from tests.kit.rules import assert_file
@@ -312,3 +314,61 @@ def test_a_backup_that_does_not_read_back_fails_and_is_taken_away(
     tasks.run_waiting()
     assert tasks.get(task.id).status == "failed"
     assert os.listdir(folder) == []
+
+
+def test_what_a_killed_backup_left_is_taken_away(
+    tasks: TaskList, make: Callable[[], TaskList], folder: Path, clock: Clock
+) -> None:
+    """Its name has its time, so that no later run would write over it."""
+    gate = Gate()
+    folder.mkdir()
+    names = [
+        make_name(kind, label, clock.now + later) + end
+        for kind in ("full", "patch")
+        for label in ("head", "v1")
+        for later in (0, 1000)
+        for end in ("", ".part")
+    ]
+    for name in names:
+        (folder / name).write_bytes(b"half of it")
+    with job("backup", gate):
+        tasks.start()
+        task = tasks.submit("backup", {"snapshot": "v1"})
+        assert gate.begun.wait(WAIT)
+        after = make()
+        gate.may_end.set()
+        tasks.future(task.id).result(WAIT)
+    after.start()
+    after.stop()
+    gone = {make_name(kind, "v1", clock.now) + ".part" for kind in ("full", "patch")}
+    assert set(names) - set(os.listdir(folder)) == gone
+
+
+@pytest.mark.parametrize("last_step", [1, 2, 3, 5, 8, 13, 21])
+def test_a_gc_that_is_cancelled_loses_nothing(
+    db: aeordb.Database, tasks: TaskList, last_step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        db[f"/{number % 7}"] = os.urandom(3000) + bytes([number])
+    before = dict(db)
+    steps = 0
+
+    def check(_watch: Watch) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == last_step:
+            raise CancelledError
+
+    monkeypatch.setattr(Watch, "_check", check)
+    task = tasks.submit("gc", {})
+    tasks.run_waiting()
+    monkeypatch.undo()
+    assert tasks.get(task.id).status == ("cancelled" if steps >= last_step else "completed")
+    assert dict(db) == before
+    assert db.verify().ok
+    db["/more"] = b"1"
+    tasks.submit("gc", {})
+    tasks.run_waiting()
+    assert tasks.all()[0].status == "completed"
+    assert dict(db) == {**before, "/more": b"1"}
+    assert db.verify().ok
