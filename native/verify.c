@@ -192,6 +192,9 @@ static void judge(struct windowing *work, uint64_t at, const struct aeor_log_ent
             find_entry(&work->rows, AEOR_FOUND_FILE, entry);
         }
         break;
+    case AEOR_MATCH_CONTENT:
+        if (entry->type == AEOR_TYPE_FILE) work->rows.sums->foreign++;
+        break;
     case AEOR_MATCH_COMPRESSED:
         find_entry(&work->rows, AEOR_FOUND_COMPRESSED, entry);
         break;

@@ -62,6 +62,7 @@ struct aeor_verify_sums {
     uint64_t entries, bytes, hashed;
     uint64_t unindexed, unindexed_bytes; /* entries that the index does not have */
     uint64_t void_entries, void_bytes;
+    uint64_t foreign; /* file records under their content key: only AeorDB writes these */
     uint64_t rows; /* all that there were, also those that found no room */
 };
 

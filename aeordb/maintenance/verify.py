@@ -168,7 +168,9 @@ class _Run:
                 )
         strays = not self._subject.is_patch and skip is None
         if not self._subject.is_patch:
-            strays &= check_folders(index, verification, self.roots, self._out)
+            rows, complete = check_folders(index, verification, self.roots)
+            self._keep(rows)
+            strays &= complete
         try:
             for rows, _ in verification.pages(strays=strays):
                 self._keep(rows)
@@ -239,7 +241,7 @@ class _Run:
                 hint = f.REWRITE if row.code in _REWRITTEN else f.REPAIR
                 out.add(
                     _KIND_OF.get(row.code, f.RECORD),
-                    offset=row.offset,
+                    offset=row.offset or None,
                     key=key,
                     paths=self._path_of(row),
                     versions=("HEAD",) if row.code == v.PATH else (),
@@ -278,10 +280,13 @@ class _Run:
             return not subject.state.ours
         if row.code == v.UNINDEXED:
             return not subject.state.ours or self._is_deleted(row)
-        if subject.state.ours or row.code not in (v.GAP, *range(-26, -19)):
+        if row.code == v.GAP:
+            # AeorDB leaves pieces of dead entries, and torn writes where it crashed. If one of the
+            # entries that the index has is gone, that is found by itself.
+            return not subject.state.ours or self.sums.foreign > 0
+        if subject.state.ours or row.code not in range(-26, -19):
             return False
-        # AeorDB's crash leaves torn writes, and its gc pieces of dead entries.
-        return row.code == v.GAP or not is_live(subject.index, row)
+        return not is_live(subject.index, row)
 
     def _is_deleted(self, row: Row) -> bool:
         """Whether a later deletion names the snapshot or fork whose entry it is."""

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
-from aeordb.format.nodes import Child
+from aeordb.format.nodes import Child, Internal, Leaf, Listing, decode_node
 from aeordb.format.records import FileRecord
 from aeordb.maintenance.reach import Root
-from aeordb.native.faults import NativeFault
 from aeordb.storage.view import View
-from aeordb.tree.directory import list_children
 from aeordb.tree.paths import DEPTH_MAX
 
 PATHS_MAX = 20
@@ -60,21 +58,28 @@ class Search:
         """Whether something was found at or below a folder."""
         if key in self._clean or depth > DEPTH_MAX or not self.complete:
             return False
-        self._left -= 1
-        found = self._check(key, path or "/", version)
+        found = False
         folders: list[Child] = []
-        try:
-            for child in list_children(self._view, key):
-                if child.kind == c.KIND_DIRECTORY:
-                    folders.append(child)
-                else:
-                    found |= self._leaf(child, f"{path}/{child.name}", version)
-        except DamagedError as error:
-            if error.key is not None:
-                self._note(error.key, path or "/", version)
-            found = True
-        except (FormatError, NativeFault):
-            found = True
+        nodes = [key]
+        while nodes and self.complete:
+            node = nodes.pop()
+            self._left -= 1
+            found |= self._check(node, path or "/", version)
+            try:
+                entry = self._view.read_as(node, c.ENTRY_DIRECTORY)
+                value = decode_node(entry.value)
+            except (DamagedError, FormatError):
+                self._note(node, path or "/", version)
+                found = True
+                continue
+            if isinstance(value, Internal):
+                nodes += value.keys
+            elif isinstance(value, Listing | Leaf):
+                for child in value.children:
+                    if child.kind == c.KIND_DIRECTORY:
+                        folders.append(child)
+                    else:
+                        found |= self._leaf(child, f"{path}/{child.name}", version)
         for child in folders:
             found |= self._folder(child.hash, f"{path}/{child.name}", version, depth + 1)
         if not found and self.complete:

@@ -10,19 +10,17 @@ from aeordb.format.nodes import Internal, Leaf, Listing, decode_node
 from aeordb.maintenance.findings import (
     ENTRY,
     MISSING,
-    PATH_KEY,
     RECORD,
     REFILL,
     REPAIR,
-    REWRITE,
     TREE,
     Collector,
 )
 from aeordb.maintenance.reach import Root, Roots
 from aeordb.native.faults import WalkFault
 from aeordb.native.index import Index
-from aeordb.native.verify import Faults, Verification
-from aeordb.native.walk import PLACE, Marks, Walk, Walker, list_places
+from aeordb.native.verify import Faults, Row, Verification
+from aeordb.native.walk import Marks, Walk, Walker, list_places
 from aeordb.parallel.threads import run_workers
 
 _FAULTS_MAX = 4096
@@ -97,13 +95,14 @@ def _below(value: bytes) -> Iterator[tuple[int, bytes]]:
             yield child.kind, child.hash
 
 
-def check_folders(index: Index, verification: Verification, roots: Roots, out: Collector) -> bool:
+def check_folders(index: Index, verification: Verification, roots: Roots) -> tuple[list[Row], bool]:
     """Compares the `dir:` path keys of HEAD's folders, and notes those of the system's.
 
-    False if not all folders could be gone through: then strays cannot be told. Raises PageFault,
-    MapFault.
+    (what is not as HEAD says, whether all folders could be gone through: if not, strays cannot be
+    told). Raises PageFault, MapFault.
     """
     limit = _PLACES_MAX + 4 * len(verification.seen)
+    found: list[Row] = []
     for root in roots.roots:
         if root.kind not in ("HEAD", "system") or root.root == c.ZERO_HASH:
             continue
@@ -112,16 +111,7 @@ def check_folders(index: Index, verification: Verification, roots: Roots, out: C
             for places in list_places(index, root.root, place.encode(), limit=limit):
                 rows = verification.places(places)
                 if root.kind == "HEAD":
-                    for row in rows:
-                        folder = places[row.length * PLACE + 32 : row.length * PLACE + 64]
-                        out.add(
-                            PATH_KEY,
-                            offset=row.offset or None,
-                            key=row.key,
-                            versions=("HEAD",),
-                            hint=REWRITE,
-                            reason=f"the path key of the folder {folder.hex()} leads elsewhere",
-                        )
+                    found += rows
         except WalkFault:
-            return False
-    return True
+            return found, False
+    return found, True

@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Counts and bytes of what was gone through."""
+    """Counts and bytes of what was gone through; `foreign` are entries that only AeorDB makes."""
 
     entries: int = 0
     bytes: int = 0
@@ -80,6 +80,7 @@ class Sums(NamedTuple):
     unindexed_bytes: int = 0
     void_entries: int = 0
     void_bytes: int = 0
+    foreign: int = 0
     rows: int = 0
 
     def plus(self, other: Sums) -> Sums:
@@ -296,5 +297,6 @@ def _sums(sums: Any) -> Sums:
         sums.unindexed_bytes,
         sums.void_entries,
         sums.void_bytes,
+        sums.foreign,
         sums.rows,
     )
