@@ -168,3 +168,33 @@ def test_what_aeordb_writes_is_a_schedule() -> None:
     written = {"id": "a", "task_type": "gc", "schedule": "0 3 * * *", "args": {}, "enabled": True}
     found = Schedule.decode({**written, "priority": 3})
     assert found == Schedule("a", "gc", "0 3 * * *")
+
+
+@given(
+    st.text("0123456789*/,-#LWlwMONjan @?", max_size=24) | st.text(max_size=30),
+    st.sampled_from(["UTC", BERLIN]) | st.text(max_size=20),
+    st.integers(0, 1 << 45),
+)
+def test_whatever_is_written_is_a_schedule_or_refused(
+    expression: str, zone: str, time: int
+) -> None:
+    schedule = Schedule("a", "backup", expression, timezone=zone)
+    due = schedule.next_after(time)
+    try:
+        schedule.check()
+    except UsageError:
+        return
+    assert due is None or due > time
+
+
+@given(
+    st.lists(
+        st.sampled_from(["*", "1", "*/7", "1-5", "31", "L", "2#5", "5L", "0"]),
+        min_size=5,
+        max_size=5,
+    )
+)
+def test_a_search_for_the_next_run_ends(fields: list[str]) -> None:
+    schedule = Schedule("a", "backup", " ".join(fields), timezone=BERLIN)
+    due = schedule.next_after(at("2026-01-01"))
+    assert due is None or due > at("2026-01-01")
