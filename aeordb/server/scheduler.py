@@ -81,7 +81,7 @@ class Scheduler:
             for schedule in schedules:
                 key = (schedule.id, schedule.task_type)
                 busy = self._tasks.is_live(schedule.id)
-                kept[key], is_due = _look(schedule, tallies.get(key, Tally(*key)), now, busy)
+                kept[key], is_due = _judge(schedule, tallies.get(key, Tally(*key)), now, busy)
                 if is_due:
                     due.append(schedule)
             return kept
@@ -121,7 +121,7 @@ class Scheduler:
         return None
 
 
-def _look(schedule: Schedule, tally: Tally, now: int, busy: bool) -> tuple[Tally, bool]:
+def _judge(schedule: Schedule, tally: Tally, now: int, busy: bool) -> tuple[Tally, bool]:
     """What has become of a schedule, and whether it is to run now."""
     is_new = tally.when != schedule.when
     was_set_back = tally.handled > now + _SET_BACK_MS
