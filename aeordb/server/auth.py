@@ -28,7 +28,7 @@ from aeordb.format.errors import FormatError
 from aeordb.format.system import ROOT_USER, ApiKey, key_prefix, parse_key_text
 from aeordb.server.errors import BusyError, HTTPError
 from aeordb.server.settings import Settings, is_loopback
-from aeordb.server.tokens import make_token, read_token
+from aeordb.server.tokens import Claims, make_token, read_token
 
 if TYPE_CHECKING:
     from aeordb import Database
@@ -82,8 +82,9 @@ class Authenticator:
     """Checks the credentials of requests.
 
     A key is checked against its argon2id hash by few threads, with few waiting; then its keyed
-    digest is remembered. What is remembered only leads to the key's record, which each request
-    looks at anew: a revoked key is refused from the next request on. One event loop calls this.
+    digest is remembered, as that of a token is. What is remembered only leads to the key's record,
+    which each request looks at anew: a revoked key is refused from the next request on. One event
+    loop calls this.
     """
 
     def __init__(self, database: Database, settings: Settings, clock: Callable[[], int]) -> None:
@@ -95,6 +96,7 @@ class Authenticator:
         self._known = self._load()
         self._right: OrderedDict[bytes, tuple[str, str]] = OrderedDict()  # to key id and hash
         self._wrong: OrderedDict[bytes, int] = OrderedDict()  # to when it was found so
+        self._tokens: OrderedDict[bytes, Claims] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
 
     def close(self) -> None:
@@ -148,9 +150,11 @@ class Authenticator:
         known = await self._keys()
         if known.signing_key is None:
             return None
-        claims = read_token(known.signing_key, text, self._clock())
-        if claims is None:
+        digest = self._digest(text)
+        claims = self._tokens.get(digest) or read_token(known.signing_key, text)
+        if claims is None or not claims.hold(self._clock()):
             return None
+        _remember(self._tokens, digest, claims)
         key = self._usable(known, claims.key_id)
         return key if key is not None and key.user_id == claims.user_id else None
 
@@ -160,7 +164,7 @@ class Authenticator:
         except FormatError:
             return None
         known = await self._keys()
-        digest = blake3(text.encode(), key=self._secret).digest()
+        digest = self._digest(text)
         right = self._right.get(digest)
         if right is not None:
             key = self._usable(known, right[0])
@@ -175,6 +179,9 @@ class Authenticator:
             return None
         _remember(self._right, digest, (key.key_id, key.key_hash))
         return self._usable(await self._keys(), key.key_id)  # it may have been revoked meanwhile
+
+    def _digest(self, text: str) -> bytes:
+        return blake3(text.encode(), key=self._secret).digest()
 
     async def _matches(self, digest: bytes, key_hash: str | None, text: str) -> bool:
         """Checks a key once, however many requests bring it at the same time.
@@ -202,6 +209,7 @@ class Authenticator:
         if known.generation != self._database.api_keys.generation:
             known = self._known = await _in_thread(self._load)
             self._wrong.clear()
+            self._tokens.clear()
             for digest, (key_id, _) in list(self._right.items()):
                 if self._usable(known, key_id) is None:
                     del self._right[digest]

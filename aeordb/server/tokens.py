@@ -17,7 +17,7 @@ LIFETIME: Final = 3600
 """Seconds."""
 ISSUER: Final = "aeordb"
 _ALGORITHM: Final = "HS256"
-# Times are checked below, by the server's clock.
+# Times are checked at each use, by the server's clock.
 _OPTIONS: Final[Any] = {
     "require": ["exp", "iat", "iss", "sub", "key_id"],
     "verify_exp": False,
@@ -29,10 +29,16 @@ _SKEW: Final = 5  # seconds that the clock may have been set back since a token 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """What a token says whose signature is right; times in seconds since 1970 UTC."""
 
     key_id: str
     user_id: str
+    start: int
+    end: int
+
+    def hold(self, now: int) -> bool:
+        """Whether it is valid at this time, in milliseconds."""
+        return self.start - _SKEW <= now // 1000 < self.end
 
 
 def make_token(signing_key: bytes, key: ApiKey, now: int) -> tuple[str, int]:
@@ -49,8 +55,8 @@ def make_token(signing_key: bytes, key: ApiKey, now: int) -> tuple[str, int]:
     return jwt.encode(claims, signing_key, algorithm=_ALGORITHM), end - start
 
 
-def read_token(signing_key: bytes, text: str, now: int) -> Claims | None:
-    """What a valid token says, else None; `now` in milliseconds."""
+def read_token(signing_key: bytes, text: str) -> Claims | None:
+    """What a token says if its signature is right, else None. Its time may be over."""
     try:
         claims = jwt.decode(
             text, signing_key, algorithms=[_ALGORITHM], issuer=ISSUER, options=_OPTIONS
@@ -60,6 +66,4 @@ def read_token(signing_key: bytes, text: str, now: int) -> Claims | None:
     start, end, key_id = claims["iat"], claims["exp"], claims["key_id"]
     if type(start) is not int or type(end) is not int or not isinstance(key_id, str):
         return None
-    if not start - _SKEW <= now // 1000 < end:
-        return None
-    return Claims(key_id, str(claims["sub"]))
+    return Claims(key_id, str(claims["sub"]), start, end)
