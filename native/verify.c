@@ -181,7 +181,9 @@ static void judge(struct windowing *work, uint64_t at, const struct aeor_log_ent
         }
         break;
     case AEOR_MATCH_PATH:
-        if (work->located[at] && !address->system) set(verify->loose, work->slots[at]);
+        if (work->located[at] && (verify->system || !address->system)) {
+            set(verify->loose, work->slots[at]);
+        }
         break;
     case AEOR_MATCH_IDENTITY:
         if (work->located[at] && is_set(verify->head, work->slots[at])) {

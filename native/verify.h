@@ -56,6 +56,7 @@ struct aeor_verify {
     uint64_t seed;   /* which ones */
     bool files;      /* report the records of files that a version reaches */
     bool strays;     /* report path keys that nothing of HEAD has */
+    bool system;     /* `loose` also gets the path keys of system folders */
 };
 
 struct aeor_verify_sums {

@@ -43,7 +43,7 @@ def repair_lines(database: str, report: "RepairReport", *, in_place: bool) -> It
     if len(report.lost) > _SHOWN:
         yield f"  {plural(len(report.lost) - _SHOWN, 'more lost path')}: see --json."
     if report.kept_as is not None:
-        yield "  HEAD is the newest version that is complete. What is left of a newer one is kept as"
+        yield "  HEAD is the newest complete version; what is left of a newer one is kept as"
         yield f"  the snapshot {report.kept_as}."
     if report.lost_names:
         yield f"  {report.lost_names} snapshots or forks cannot be read any more."

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import zstandard
@@ -26,14 +24,9 @@ from aeordb.format.keys import (
 )
 from aeordb.format.nodes import decode_node
 from aeordb.format.records import ForkRecord, SnapshotRecord, SymlinkRecord
-from aeordb.native.entries import verify_entries
-from aeordb.native.faults import MapFault, NativeFault, NodeFault
-from aeordb.native.hashing import blake3, blake3_slices
-from aeordb.native.index import split_records
-from aeordb.native.map import Map
+from aeordb.native.faults import NativeFault, NodeFault
+from aeordb.native.hashing import blake3
 from aeordb.native.nodes import file_fields
-from aeordb.native.table import RECORD, Table
-from aeordb.parallel.threads import in_order
 from aeordb.tree.reading import decompress
 
 BAD: Final = 0
@@ -47,8 +40,6 @@ DELETED: Final = 3
 FRAME: Final = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
 _TIME_AT: Final = 19
 _HASH_AT: Final = 31
-_ROWS: Final = 1024
-_BYTES: Final = 8 << 20
 _TYPES: Final = tuple(kind for kind in c.ENTRY_TYPES if kind != c.ENTRY_VOID)
 
 
@@ -63,83 +54,6 @@ class Made(NamedTuple):
     value: bytes
     time: int
     offset: int = 0
-
-
-def check_rows(
-    source: Map, table: Table, latest: int, jobs: int, advance: Callable[[int], None]
-) -> bytearray:
-    """A class (BAD, CONTENT, PLACE, DELETED) for each record of the table, in its order.
-
-    `latest`: an entry with a later time (milliseconds) has a bad header.
-    """
-    classes = bytearray()
-
-    def check(rows: list[tuple[bytes, int, int, int]]) -> tuple[bytes, int]:
-        return _check_batch(source, rows, latest), sum(row[3] for row in rows)
-
-    for found, length in in_order(jobs, _batches(table), check):
-        classes += found
-        advance(length)
-    return classes
-
-
-def _batches(table: Table) -> Iterator[list[tuple[bytes, int, int, int]]]:
-    rows: list[tuple[bytes, int, int, int]] = []
-    size = 0
-    records = table.record_view()
-    for at in range(0, len(records), RECORD * _ROWS):
-        for row in split_records(records[at : at + RECORD * _ROWS]):
-            if rows and (size + row.length > _BYTES or len(rows) >= _ROWS):
-                yield rows
-                rows, size = [], 0
-            rows.append(row)
-            size += row.length
-    if rows:
-        yield rows
-
-
-def _check_batch(source: Map, rows: list[tuple[bytes, int, int, int]], latest: int) -> bytes:
-    classes = bytearray(len(rows))
-    parts: list[bytes] = []
-    for _, _, offset, length in rows:
-        try:
-            parts.append(source.copy(offset, length))
-        except MapFault:
-            parts.append(b"")
-    joined = b"".join(parts)
-    offsets, lengths = array("Q"), array("Q")
-    at = 0
-    for part in parts:
-        offsets.append(at)
-        lengths.append(len(part))
-        at += len(part)
-    bad = {number for number, _ in verify_entries(joined, offsets, lengths)}
-    chunks: list[int] = []
-    for number, ((key, kv, _, _), image) in enumerate(zip(rows, parts, strict=True)):
-        if number in bad or not image or not 0 <= time_of(image) <= latest:
-            continue
-        if image[6] & ~c.ENTRY_FLAG_SYSTEM:
-            continue
-        if kv & c.KV_DELETED or kv == c.KV_DELETION:
-            classes[number] = DELETED
-        elif kv == c.KV_CHUNK and image[9] == c.COMPRESSION_NONE:
-            chunks.append(number)
-        else:
-            classes[number] = classify(image[5], image[4], image[9], key, image[FRAME:])
-    for prefix in (CHUNK_PREFIX, SYSTEM_CHUNK_PREFIX):
-        starts = array("Q", [offsets[number] + FRAME for number in chunks])
-        sizes = array("Q", [lengths[number] - FRAME for number in chunks])
-        hashes = blake3_slices(joined, starts, sizes, prefix)
-        left = []
-        for place, number in enumerate(chunks):
-            if hashes[place * 32 : place * 32 + 32] == rows[number][0]:
-                classes[number] = CONTENT
-            else:
-                left.append(number)
-        chunks = left
-        if not chunks:
-            break
-    return bytes(classes)
 
 
 def time_of(image: bytes) -> int:

@@ -12,6 +12,7 @@ from aeordb.format.keys import directory_path_key, node_key
 from aeordb.format.nodes import Child
 from aeordb.format.records import DeletionRecord, FileRecord, SymlinkRecord
 from aeordb.maintenance.repair_entries import (
+    BAD,
     CONTENT,
     DELETED,
     PLACE,
@@ -157,14 +158,14 @@ class Records:
             path = above
 
     def _addresses(self) -> Iterator[tuple[bytes, int]]:
-        """(the key that listings name, offset) of what stands under a path key."""
-        wanted = frozenset((DELETED, PLACE))
-        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DIRECTORY), wanted):
+        """(the key that listings name, offset) of what stands under another key."""
+        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DIRECTORY), _INTACT):
             try:
                 keys = addresses(entry.type, entry.version, 0, entry.value)
             except (FormatError, NativeFault, UnicodeDecodeError):
                 continue
-            if keys:
+            number = self._source.table.number(keys[0]) if keys else None
+            if keys and (number is None or self._classes[number] == BAD):
                 yield keys[0], entry.offset
 
     def _rows(self, kinds: tuple[int, ...], classes: frozenset[int]) -> Iterator[Entry]:

@@ -9,6 +9,7 @@ from aeordb.backup.mark import mark
 from aeordb.errors import AeorDBError, DamagedError
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
+from aeordb.maintenance.repair_check import check_rows
 from aeordb.maintenance.repair_entries import (
     BAD,
     CONTENT,
@@ -17,7 +18,6 @@ from aeordb.maintenance.repair_entries import (
     PLACE,
     Made,
     addresses,
-    check_rows,
     classify,
     mend,
 )
@@ -86,7 +86,7 @@ def read_rows(source: Damaged, latest: int, jobs: int, progress: Progress) -> Ro
     `latest`: no entry is later (milliseconds). Raises MapFault where the file cannot be read.
     """
     progress.start(source.end - source.start, "Verifying")
-    rows = Rows(check_rows(source.map, source.table, latest, jobs, progress.advance))
+    rows = Rows(check_rows(source, latest, jobs, progress.advance))
     records = source.table.record_view()
     kept = bytearray()
     for start in range(0, len(records), RECORD * _AT_ONCE):

@@ -65,6 +65,11 @@ class Table:
     def __contains__(self, key: bytes) -> bool:
         return bool(lib.aeor_table_find(self.pointer, check_key(key)) >= 0)
 
+    def number(self, key: bytes) -> int | None:
+        """The number of the key's record among all, also of a deleted one."""
+        found = int(lib.aeor_table_find(self.pointer, check_key(key)))
+        return None if found < 0 else found
+
     def put(self, key: bytes, kv: int, offset: int, length: int) -> None:
         """Adds or replaces the record of `key`; lengths in bytes."""
         self._check(lib.aeor_table_put(self.pointer, check_key(key), kv, offset, length))

@@ -49,7 +49,8 @@ _REASONS: Final[dict[int, str]] = {
 
 _ENTRIES = 4096
 _ROWS = 4 * _ENTRIES
-_PAGE_ROWS = 2 * 32 * PAGES_AT_ONCE
+_PAGE_ROWS = 4096
+_TABLE_ROWS = 1 << 16
 
 
 class Row(NamedTuple):
@@ -133,7 +134,8 @@ class Verification:
     looked at). `skip`: what need not be hashed. `voids`: (u64 offset, u64 end) little-endian,
     rising. `roots`: `dir:` keys, joined, that the index must have if the log has them. `latest`: no
     entry has a later time (milliseconds). `sample`: the part of the chunks that is hashed; `files`:
-    the records of files that a version reaches come back as rows, too.
+    the records of files that a version reaches come back as rows, too. `system`: the path keys of
+    system folders count as path keys.
     """
 
     def __init__(
@@ -149,6 +151,7 @@ class Verification:
         sample: float = 1.0,
         seed: int = 0,
         files: bool = False,
+        system: bool = False,
     ) -> None:
         self.index = index
         self.seen, self.loose, self.paths = Marks(index), Marks(index), Marks(index)
@@ -163,7 +166,7 @@ class Verification:
         verify.voids, verify.void_count = held[0], len(voids) // 16
         verify.roots, verify.root_count = held[1], len(roots) // 32
         verify.latest, verify.seed = latest, seed
-        verify.files = files
+        verify.files, verify.system = files, system
         verify.sample = round(sample * (1 << 32))
         self._alive = head, reached, skip, held, voids, roots
         self._verify = verify
@@ -194,27 +197,37 @@ class Verification:
             total = total.plus(part)
         return [row for found, _ in parts for row in found], total
 
-    def pages(self, *, strays: bool) -> Iterator[tuple[list[Row], Sums]]:
-        """Goes through the index, once all windows are done: its live records are the entries.
+    def report_strays(self) -> None:
+        """From now on path keys of what HEAD does not have are found, too."""
+        self._verify.strays = True
 
-        `strays`: also path keys that nothing of HEAD has. Raises PageFault, MapFault.
+    def page_ranges(self) -> range:
+        """The first page of each range that :meth:`pages` takes."""
+        return range(0, self.index.pages, PAGES_AT_ONCE)
+
+    def pages(self, first: int) -> tuple[list[Row], Sums]:
+        """Goes through a range of the index's pages, once all windows are done; from any thread.
+
+        Its live records are the entries of the sums. Raises PageFault, MapFault.
         """
-        self._verify.strays = strays
-        pages = self.index.pages
-        capacity = max(_PAGE_ROWS, 2 * sum(len(table) for table in self.index.tables))
-        rows: Any = ffi.new("struct aeor_verify_row[]", min(capacity, 1 << 20))
+        rows: Any = ffi.new("struct aeor_verify_row[]", _PAGE_ROWS)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         bad: Any = ffi.new("uint64_t *")
-        for first in range(0, pages, PAGES_AT_ONCE):
-            last = min(first + PAGES_AT_ONCE, pages)
-            code = lib.aeor_verify_pages(self._verify, first, last, rows, len(rows), sums, bad)
-            if code == lib.AEOR_ERR_PAGE:
-                raise PageFault(int(bad[0]))
-            if code != lib.AEOR_OK:
-                raise MapFault
-            yield _rows(rows, len(rows), sums), _sums(sums)
-        lib.aeor_verify_tables(self._verify, rows, len(rows), sums)
-        yield _rows(rows, len(rows), sums), _sums(sums)
+        last = min(first + PAGES_AT_ONCE, self.index.pages)
+        code = lib.aeor_verify_pages(self._verify, first, last, rows, _PAGE_ROWS, sums, bad)
+        if code == lib.AEOR_ERR_PAGE:
+            raise PageFault(int(bad[0]))
+        if code != lib.AEOR_OK:
+            raise MapFault
+        return _rows(rows, _PAGE_ROWS, sums), _sums(sums)
+
+    def tables(self) -> tuple[list[Row], Sums]:
+        """The same for the records that are not in pages."""
+        capacity = min(_TABLE_ROWS, 2 * sum(len(table) for table in self.index.tables) + 1)
+        rows: Any = ffi.new("struct aeor_verify_row[]", capacity)
+        sums: Any = ffi.new("struct aeor_verify_sums *")
+        lib.aeor_verify_tables(self._verify, rows, capacity, sums)
+        return _rows(rows, capacity, sums), _sums(sums)
 
     def places(self, places: bytes) -> list[Row]:
         """Compares folders' path keys with the index: rows of `list_places`.

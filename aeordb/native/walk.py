@@ -33,6 +33,10 @@ class Marks:
         """How many bits are set."""
         return int(lib.aeor_marks_count(self.pointer, self.slots))
 
+    def bits(self) -> bytes:
+        """A bit for each slot, the first one lowest in the first byte."""
+        return bytes(self._bits[: (self.slots + 7) // 8])
+
     def add(self, other: Marks) -> None:
         """Sets every bit that the other has set."""
         self._combine(other, lib.AEOR_MARKS_ADD)
