@@ -29,10 +29,13 @@ from aeordb.native.faults import NativeFault, PageFault
 from aeordb.native.hashing import blake3
 from aeordb.native.verify import Row, Sums, Verification
 from aeordb.native.walk import Marks
+from aeordb.parallel.threads import in_order
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.tree.ingest import default_jobs
 from aeordb.versions.resolve import resolve
 
+# Fewer ranges of pages are gone through sooner than threads are started.
+_RANGES: Final = 8
 _ROWS_MAX: Final = 100_000
 _SYSTEM_KEYS: Final = b"".join(directory_path_key(path) for path in SYSTEM_PLACES)
 
@@ -171,14 +174,26 @@ class _Run:
             rows, complete = check_folders(index, verification, self.roots)
             self._keep(rows)
             strays &= complete
+        if strays:
+            verification.report_strays()
         try:
-            for rows, _ in verification.pages(strays=strays):
-                self._keep(rows)
+            self._index(verification)
         except PageFault as fault:
             # All pages held a moment ago.
             self._out.note(f"Meanwhile a writer left {fault}: verify again.")
         self._judge()
         self._places()
+
+    def _index(self, verification: Verification) -> None:
+        ranges = verification.page_ranges()
+        for rows, sums in in_order(
+            self._jobs if len(ranges) > _RANGES else 1, ranges, verification.pages
+        ):
+            self._keep(rows)
+            self._out.found += sums.rows - len(rows)
+        rows, sums = verification.tables()
+        self._keep(rows)
+        self._out.found += sums.rows - len(rows)
 
     def _keep(self, rows: list[Row]) -> None:
         room = max(0, _ROWS_MAX - len(self._rows))

@@ -45,7 +45,7 @@ def test_what_does_not(cli: Cli, database: Path) -> None:
     assert f"  entry at offset {offset}: an entry's bytes" in ran.out
     assert "Path: /docs/f" in ran.out
     assert "Versions: HEAD, snapshot v1" in ran.out
-    assert cli("verify", "-q").out == ran.out or cli("verify", "-q").code == 14
+    assert "Path: /docs/f" in cli("verify", "-q").out
 
     answer = cli("verify", "--json")
     assert answer.code == 14
@@ -70,5 +70,5 @@ def test_parts(cli: Cli, ok: Cli, database: Path) -> None:
 
 def test_what_is_no_database(cli: Cli, tmp_path: Path) -> None:
     assert cli("verify").code == 10
-    (tmp_path / "data.aeordb").write_bytes(b"AEOR" + bytes(600))
-    assert cli("verify").code == 14 or cli("verify").code == 10
+    (tmp_path / "data.aeordb").write_bytes(b"AEOR\x03\x01" + bytes(600))
+    assert cli("verify").code == 14
