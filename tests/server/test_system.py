@@ -1,5 +1,6 @@
 """`/system` over HTTP: schedules, tasks, gc, health, stats, and what Prometheus reads."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 import aeordb
 from aeordb.errors import LockedError
 from aeordb.server import jobs
+from aeordb.storage.datafile import use_layer
 from tests.kit.asgi import EPOCH, App, Clock
+from tests.kit.recording import QuickLayer
+from tests.kit.rules import assert_file
 from tests.kit.tasks import Gate, job
 
 WAIT = 60.0
@@ -326,3 +330,38 @@ def test_a_restart_keeps_all_of_it(db: aeordb.Database, clock: Clock) -> None:
         after = samples(app)
         name = ("aeordb_tasks_ended_total", "", "completed backup")
         assert after[name] == counted[name] == 1
+
+
+class BadDisk(QuickLayer):
+    """A disk that no longer takes one file, when it is told so."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.fails = False
+
+    def fdatasync(self, fd: int) -> None:
+        if self.fails and os.path.samestat(os.fstat(fd), os.stat(self._path)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_database_whose_disk_fails_is_still_backed_up(tmp_path: Path, clock: Clock) -> None:
+    """After a failed sync the process takes no more changes; it is then that one wants a backup."""
+    path = tmp_path / "data.aeordb"
+    disk = BadDisk(path)
+    with use_layer(disk), aeordb.open(path, "x") as db, App(db, clock, auth="disabled") as app:
+        assert app("PUT", "/files/a", content=b"1").status_code == 201
+        disk.fails = True
+        assert app("PUT", "/files/a", content=b"2").status_code == 507
+        disk.fails = False
+        assert app("PUT", "/files/a", content=b"3").status_code == 507
+        assert app("GET", "/system/health").status_code == 503
+        assert app("GET", "/files/a").content == b"1"
+        task = ended(app, app("POST", "/system/tasks/backup").json())
+        assert (task["status"], task["result"]["recorded"]) == ("completed", False)
+        assert samples(app)["aeordb_tasks_ended_total", "", "completed backup"] == 1
+    [name] = os.listdir(tmp_path / "backups")
+    with aeordb.open(tmp_path / "backups" / name, "r") as backup:
+        assert dict(backup) == {"/a": b"1"}
+    with aeordb.open(path) as db:
+        db["/b"] = b"after a restart"
+    assert_file(path)
