@@ -133,7 +133,9 @@ class _Repair:
             stock.add(made)
         self._refill(rows, stock)
         records = Records(source, rows.classes)
-        stock.look = lambda key, kind: records.look(key, kind) or self._backups.find(key, kind)
+        stock.look = lambda key, kind, path: (
+            records.look(key, kind, path) or self._backups.find(key, kind)
+        )
         self._progress.start(None, "Reading the versions")
         complete = Complete(stock, self._jobs)
         versions = Versions(source, rows, stock, records, complete)

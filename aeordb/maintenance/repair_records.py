@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
-from aeordb.format.keys import directory_path_key, node_key
+from aeordb.format.keys import directory_path_key, file_path_key, node_key, symlink_path_key
 from aeordb.format.nodes import Child
-from aeordb.format.records import DeletionRecord, FileRecord, SymlinkRecord
+from aeordb.format.records import FileRecord, SymlinkRecord
 from aeordb.maintenance.repair_entries import (
-    BAD,
     CONTENT,
     DELETED,
+    FRAME,
     PLACE,
     Made,
     addresses,
+    time_of,
 )
 from aeordb.maintenance.repair_source import Damaged
 from aeordb.native.entries import Entry
@@ -27,7 +28,14 @@ from aeordb.native.table import RECORD
 from aeordb.tree.paths import ROOT, TreePath, join, split, stored_name_fault
 
 _AT_ONCE = 4096
+_HEAD = 512
 _INTACT = frozenset((CONTENT, PLACE, DELETED))
+_WITH_PATH = frozenset((c.KV_FILE, c.KV_SYMLINK, c.KV_DELETION))
+_PATH_KEYS = {
+    c.ENTRY_FILE: file_path_key,
+    c.ENTRY_SYMLINK: symlink_path_key,
+    c.ENTRY_DIRECTORY: directory_path_key,
+}
 _PASSES = 3
 """So many passes over all records for one folder each; the next is for all folders."""
 
@@ -48,7 +56,6 @@ class Records:
     def __init__(self, source: Damaged, classes: bytearray) -> None:
         self._source = source
         self._classes = classes
-        self._by_address: dict[bytes, int] | None = None
         self._covered: TreePath | None = None
         self._passes = 0
         self._folders: dict[str, dict[str, list[_Known]]] = {}
@@ -71,16 +78,19 @@ class Records:
         entry = self._fetch(found[1])
         return entry if entry is not None and entry.type == c.ENTRY_DIRECTORY else None
 
-    def look(self, key: bytes, kind: int) -> Made | None:
-        """An entry that is lost under its own key and stands under another: a file's or symlink's
-        record under its path key, a listing copied to its folder's path key."""
-        if kind not in (c.ENTRY_FILE, c.ENTRY_SYMLINK, c.ENTRY_DIRECTORY):
+    def look(self, key: bytes, kind: int, path: str | None) -> Made | None:
+        """An entry that is lost under its own key and stands under the key of its path, too: a
+        file's or symlink's record, a listing of which the folder's path key has a copy."""
+        if path is None or kind not in _PATH_KEYS:
             return None
-        if self._by_address is None:
-            self._by_address = dict(self._addresses())
-        offset = self._by_address.get(key)
-        entry = None if offset is None else self._fetch(offset)
+        found = self._source.table.get(_PATH_KEYS[kind](path))
+        entry = None if found is None else self._fetch(found[1])
         if entry is None or entry.type != kind:
+            return None
+        try:
+            if key not in addresses(kind, entry.version, 0, entry.value)[:1]:
+                return None
+        except (FormatError, NativeFault, UnicodeDecodeError):
             return None
         return Made(kind, entry.version, entry.flags, 0, key, entry.value, 0)
 
@@ -133,20 +143,16 @@ class Records:
         self._passes += 1
         self._covered = folder if self._passes < _PASSES else ROOT
         self._folders, self._inner, self._gone = {}, {}, {}
-        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DELETION), _INTACT):
-            try:
-                path = _path_of(entry)
-            except (FormatError, UnicodeDecodeError):
+        for kind, time, offset, path in self._paths():
+            if not _is_below(path, self._covered):
                 continue
-            if not path.startswith("/") or not _is_below(path, self._covered):
-                continue
-            if entry.type == c.ENTRY_DELETION:
-                self._gone.setdefault(path, []).append(entry.time)
+            if kind == c.KV_DELETION:
+                self._gone.setdefault(path, []).append(time)
                 continue
             above, name = split(TreePath(path))
             self._note_folders(above)
             rows = self._folders.setdefault(above, {}).setdefault(name, [])
-            rows.append(_Known(entry.time, entry.offset))
+            rows.append(_Known(time, offset))
 
     def _note_folders(self, path: TreePath) -> None:
         while path != ROOT:
@@ -157,41 +163,31 @@ class Records:
             names[name] = None
             path = above
 
-    def _addresses(self) -> Iterator[tuple[bytes, int]]:
-        """(the key that listings name, offset) of what stands under another key."""
-        for entry in self._rows((c.KV_FILE, c.KV_SYMLINK, c.KV_DIRECTORY), _INTACT):
-            try:
-                keys = addresses(entry.type, entry.version, 0, entry.value)
-            except (FormatError, NativeFault, UnicodeDecodeError):
-                continue
-            number = self._source.table.number(keys[0]) if keys else None
-            if keys and (number is None or self._classes[number] == BAD):
-                yield keys[0], entry.offset
-
-    def _rows(self, kinds: tuple[int, ...], classes: frozenset[int]) -> Iterator[Entry]:
-        """The entries of these KV types and classes."""
+    def _paths(self) -> Iterator[tuple[int, int, int, str]]:
+        """(KV type, time, offset, path) of each intact record that begins with a path."""
         records = self._source.table.record_view()
         for start in range(0, len(records), RECORD * _AT_ONCE):
             part = split_records(records[start : start + RECORD * _AT_ONCE])
-            for number, (_, kv, offset, _) in enumerate(part, start // RECORD):
-                if kv & c.KV_TYPE_MASK in kinds and self._classes[number] in classes:
-                    entry = self._fetch(offset)
-                    if entry is not None:
-                        yield entry
+            for number, (_, kv, offset, length) in enumerate(part, start // RECORD):
+                kind = kv & c.KV_TYPE_MASK
+                if kind not in _WITH_PATH or self._classes[number] not in _INTACT:
+                    continue
+                image = self._source.map.copy(offset, min(length, _HEAD))
+                end = FRAME + 2 + int.from_bytes(image[FRAME : FRAME + 2], "little")
+                if end > len(image):
+                    image = self._source.map.copy(offset, min(length, end))
+                try:
+                    path = image[FRAME + 2 : end].decode()
+                except UnicodeDecodeError:
+                    continue
+                if path.startswith("/"):
+                    yield kind, time_of(image), offset, path
 
     def _fetch(self, offset: int) -> Entry | None:
         try:
             return self._source.map.fetch(offset)
         except NativeFault:
             return None
-
-
-def _path_of(entry: Entry) -> str:
-    if entry.type == c.ENTRY_FILE:
-        return FileRecord.decode(entry.value, entry.version).path
-    if entry.type == c.ENTRY_SYMLINK:
-        return SymlinkRecord.decode(entry.value).path
-    return DeletionRecord.decode(entry.value).path
 
 
 def _is_below(path: str, folder: str) -> bool:

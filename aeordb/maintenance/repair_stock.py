@@ -22,12 +22,15 @@ _BATCH_BYTES = 4 << 20
 _BATCH_ENTRIES = 4096
 
 
+Look = Callable[[bytes, int, "str | None"], Made | None]
+
+
 class Stock:
     """Reads what a new file holds so far and adds to it; a `Writer` for directories.
 
     Every entry in it was verified before it was written. `look`: asked for what is not there
-    (key, entry type); what it finds becomes part of the file. Invariant: `_table` has what the
-    file has, `_queue` what is to be written next.
+    (key, entry type, the path that needs it); what it finds becomes part of the file. Invariant:
+    `_table` has what the file has, `_queue` what is to be written next.
     """
 
     head = c.ZERO_HASH
@@ -40,7 +43,7 @@ class Stock:
         self._queued = 0
         self._index: Index | None = None
         self.latest = latest
-        self.look: Callable[[bytes, int], Made | None] = lambda key, kind: None
+        self.look: Look = lambda key, kind, path: None
         start = sink.log_start
         self._table = rebuild_index(self._files.covering(sink.length), start, sink.length).table
 
@@ -91,7 +94,7 @@ class Stock:
         )
         self._index = None
 
-    def has(self, key: bytes, kind: int) -> bool:
+    def has(self, key: bytes, kind: int, path: str | None = None) -> bool:
         """Whether an entry of this type is there, or was found elsewhere just now."""
         made = self._queue.get(key)
         if made is not None:
@@ -99,15 +102,15 @@ class Stock:
         record = self._table.get(key)
         if record is not None:
             return record[0] & c.KV_TYPE_MASK == c.KV_TYPE[kind]
-        found = self.look(key, kind)
+        found = self.look(key, kind, path)
         if found is None:
             return False
         self.add(found)
         return True
 
-    def get(self, key: bytes, kind: int) -> Entry | None:
+    def get(self, key: bytes, kind: int, path: str | None = None) -> Entry | None:
         """The entry of this key and type, perhaps found elsewhere just now; None if lost."""
-        return self.read(key) if self.has(key, kind) else None
+        return self.read(key) if self.has(key, kind, path) else None
 
     def read(self, key: bytes) -> Entry | None:
         """The entry of a key."""

@@ -91,7 +91,7 @@ class TreeMender:
     def _open(self, path: TreePath, child: Child) -> _Folder:
         folder = _Folder(path, child)
         holes: list[_Hole] = []
-        for listed in self._listed(child.hash, holes):
+        for listed in self._listed(path, child.hash, holes):
             if listed.name in folder.known or stored_name_fault(listed.name):
                 folder.remade = True
                 self._lose(path, listed.name)
@@ -105,14 +105,14 @@ class TreeMender:
         folder.todo = iter(list(folder.known.values()))
         return folder
 
-    def _listed(self, key: bytes, holes: list[_Hole]) -> Iterator[Child]:
+    def _listed(self, path: str, key: bytes, holes: list[_Hole]) -> Iterator[Child]:
         """What is left of a folder's listing; ranges of names of lost nodes go to `holes`."""
         todo: list[tuple[bytes, str, str | None, int]] = [(key, "", None, 0)]
         while todo:
             key, low, high, height = todo.pop()
             entry = None
             if key != c.ZERO_HASH and height <= HEIGHT_MAX:
-                entry = self._stock.get(key, c.ENTRY_DIRECTORY)
+                entry = self._stock.get(key, c.ENTRY_DIRECTORY, path)
             try:
                 node = None if entry is None else decode_node(entry.value)
             except FormatError:
@@ -137,17 +137,17 @@ class TreeMender:
                 return None
             if depth <= DEPTH_MAX:
                 return self._open(path, child)
-        elif self._is_there(child):
+        elif self._is_there(child, path):
             return None
         folder.edits[child.name] = None
         self._lose(folder.path, child.name)
         return None
 
-    def _is_there(self, child: Child) -> bool:
+    def _is_there(self, child: Child, path: str) -> bool:
         """Whether a file or symlink can be read: its record, and each of its chunks."""
         if child.kind == c.KIND_SYMLINK:
-            return self._stock.has(child.hash, c.ENTRY_SYMLINK)
-        entry = self._stock.get(child.hash, c.ENTRY_FILE)
+            return self._stock.has(child.hash, c.ENTRY_SYMLINK, path)
+        entry = self._stock.get(child.hash, c.ENTRY_FILE, path)
         if entry is None:
             return False
         try:
