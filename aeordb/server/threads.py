@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from aeordb.server.errors import BusyError
@@ -13,6 +16,13 @@ from aeordb.server.settings import Limits
 P = ParamSpec("P")
 T = TypeVar("T")
 _SHORT: Final = 16
+_NICE: Final = 10
+
+
+def _give_way() -> None:
+    """Lets requests go before this thread, and those that it starts."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class Threads:
@@ -20,7 +30,7 @@ class Threads:
 
     def __init__(self, limits: Limits) -> None:
         self._short = ThreadPoolExecutor(_SHORT, "aeordb-short")
-        self._long = ThreadPoolExecutor(limits.long_jobs, "aeordb-long")
+        self._long = ThreadPoolExecutor(limits.long_jobs, "aeordb-long", _give_way)
         self._long_free = limits.long_jobs
         self._writer = ThreadPoolExecutor(1, "aeordb-writer")
 
