@@ -19,6 +19,7 @@ from aeordb.format import constants as c
 from aeordb.format.keys import CHUNK_PREFIX
 from aeordb.native.framing import ROOM
 from aeordb.native.hashing import HASH_SIZE, PIECE_SIZE, TOP_SIZE, Hasher, hash_pieces
+from aeordb.native.sample import samples
 from aeordb.tree.chunking import Chunk, Framed, Piece, cut, frame_chunks, pack_block
 
 _BLOCK_CHUNKS: Final = 8
@@ -224,7 +225,8 @@ def _frame(room: bytearray, length: int, first: int, how: How) -> Block:
     lengths = array("Q", map(len, slots))
     joined, tops = hash_pieces(frames, offsets, lengths, CHUNK_PREFIX, first)
     keys = [joined[at : at + HASH_SIZE] for at in range(0, len(joined), HASH_SIZE)]
-    chunks = pack_block(slots, how.compress, keys)
+    loose = samples(frames, offsets, lengths) if how.compress else None
+    chunks = pack_block(slots, how.compress, keys, loose)
     framed = frame_chunks(chunks, how.flags, frames)
     return Block(slots, chunks, framed, tops[: length // c.CHUNK_LENGTH * TOP_SIZE], room)
 

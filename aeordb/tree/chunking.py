@@ -14,15 +14,12 @@ from aeordb.format import constants as c
 from aeordb.format.keys import CHUNK_PREFIX
 from aeordb.native.framing import ROOM, frame_entries, frame_in_place
 from aeordb.native.hashing import blake3_many
+from aeordb.native.sample import samples
 
 COMPRESS_FROM: Final = 500
 """Shorter chunks stay as they are."""
 
 ZSTD_LEVEL: Final = 1
-
-# A chunk of random bytes costs zstd as much as a hash. After one that it could not shrink, a sample
-# of the next one in the block decides whether that is tried at all.
-_SAMPLE: Final = 4_096
 
 # Not every build of zstandard has it.
 _COMPRESS_AT_ONCE: Final = "multi_compress_to_buffer" in zstandard.backend_features
@@ -97,9 +94,14 @@ def cut(data: bytes) -> list[bytes]:
 
 
 def pack_block(
-    pieces: Sequence[Piece], compress: bool, keys: Sequence[bytes] | None = None
+    pieces: Sequence[Piece],
+    compress: bool,
+    keys: Sequence[bytes] | None = None,
+    loose: Sequence[int] | None = None,
 ) -> list[Chunk]:
-    """The chunks of consecutive pieces of one file, with their keys if these are known already.
+    """The chunks of consecutive pieces of one file.
+
+    `keys` of the pieces, and which are `loose` (native/sample.h), where they are known already.
 
     What is kept compressed depends on the pieces alone, not on other blocks or threads. Of equal
     pieces one is compressed.
@@ -107,11 +109,14 @@ def pack_block(
     chunks: dict[bytes, Chunk] = {}
     order: list[Chunk] = []
     in_vain = False
-    for raw, key in zip(pieces, chunk_keys(pieces) if keys is None else keys, strict=True):
+    keys = chunk_keys(pieces) if keys is None else keys
+    for number, (raw, key) in enumerate(zip(pieces, keys, strict=True)):
         chunk = chunks.get(key)
         if chunk is None:
             packed = None
-            if compress and not (in_vain and not _looks_compressible(raw)):
+            # Noise costs zstd as much as a hash. After a piece that it could not shrink, samples
+            # of the next one in the block decide whether that is tried at all.
+            if compress and (not in_vain or (loose[number] if loose else _is_loose(raw))):
                 packed = compressed(raw)
                 in_vain = packed is None
             if packed is None:
@@ -171,8 +176,5 @@ def compress_many(pieces: Sequence[bytes]) -> list[bytes | None]:
     return results
 
 
-def _looks_compressible(raw: Piece) -> bool:
-    """Tries three short samples: from the start, the middle and the end."""
-    middle = len(raw) // 2
-    sample = b"".join((raw[:_SAMPLE], raw[middle : middle + _SAMPLE], raw[-_SAMPLE:]))
-    return saves_enough(len(sample), len(_local.zstd.compress(sample)))
+def _is_loose(raw: Piece) -> bool:
+    return bool(samples(raw, array("Q", [0]), array("Q", [len(raw)]))[0])

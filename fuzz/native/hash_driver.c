@@ -1,5 +1,6 @@
 /* Fuzzes the hashers: every SIMD level against the portable one, one-shot against streams and
- * batches and tops of pieces, CRC-32 by folding against tables, entries framed against entries hashed apart.
+ * batches and tops of pieces, CRC-32 by folding against tables, entries framed against entries
+ * hashed apart. Samples stay within their piece.
  *
  * The input's first bytes choose how the rest is cut: a byte for the prefix's length, two for the
  * longest piece (a long one fills more than a batch). Every piece is copied into a block of its own size, so that the sanitizers see
@@ -10,6 +11,7 @@
 #include "crc32.h"
 #include "entry.h"
 #include "frame.h"
+#include "sample.h"
 
 enum { PIECES = 600 };
 
@@ -154,6 +156,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_hashes(prefix, prefix_length, pieces, lengths, count, longest / 3 + 1);
     check_frames(pieces, lengths, count);
     if (size % 16 == 0) check_pieces(prefix, prefix_length, data, size, longest * 257);
+    static const uint64_t start = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t loose = 2;
+        require(aeor_samples(pieces[i], lengths[i], &start, &lengths[i], 1, &loose) == AEOR_OK);
+        require(loose < 2);
+    }
     for (size_t i = 0; i < count; i++)
         require(aeor_crc32(pieces[i], lengths[i], (uint32_t)i) ==
                 aeor_crc32_tables(pieces[i], lengths[i], (uint32_t)i));

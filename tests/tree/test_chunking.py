@@ -1,9 +1,12 @@
 """Chunks: their addresses, when compression is kept, and pieces that repeat."""
 
+from array import array
+
 import pytest
 import zstandard
 from blake3 import blake3
 
+from aeordb.native.sample import samples
 from aeordb.tree.chunking import (
     Chunk,
     chunk_keys,
@@ -92,3 +95,16 @@ def test_text_behind_noise_is_still_compressed() -> None:
     """After some chunks that zstd could not shrink a sample decides, and text passes it."""
     pieces = [noise(i, CHUNK_SIZE) for i in range(6)] + [prose("late", CHUNK_SIZE)]
     assert [chunk.compression for chunk in pack_block(pieces, compress=True)] == [0] * 6 + [1]
+
+
+def test_samples_made_beforehand_change_nothing() -> None:
+    pieces = [noise(i, CHUNK_SIZE) for i in range(3)] + [half("s", CHUNK_SIZE), prose("s", 900)]
+    pieces += [noise(i, CHUNK_SIZE) for i in range(3, 5)]
+    made = samples(
+        b"".join(pieces),
+        array("Q", [sum(map(len, pieces[:i])) for i in range(len(pieces))]),
+        array("Q", map(len, pieces)),
+    )
+    chunks = pack_block(pieces, compress=True)
+    assert pack_block(pieces, True, chunk_keys(pieces), made) == chunks
+    assert [chunk.compression for chunk in chunks] == [0, 0, 0, 1, 1, 0, 0]
