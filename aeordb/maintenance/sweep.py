@@ -209,7 +209,7 @@ class Freeing:
                     self._flush()
 
     def _take_ranges(self, ranges: Ranges) -> None:
-        least = self._keep[0][0] if len(self._keep) >= _LISTED else _LEAST_LISTED
+        least = self._keep[0][0] + 1 if len(self._keep) >= _LISTED else _LEAST_LISTED
         for offset, length in ranges.above(least):
             self._note(offset, length)
         for part in ranges.parts(_ROUND):
@@ -304,10 +304,13 @@ def _list_for_good(log: Log, largest: list[tuple[int, int]], last: Room | None) 
     log.write_voids()
     end = list(_pieces(last.offset, last.end, c.VOID_MAX_LENGTH)) if last else []
     keep = [(offset, length) for length, offset in largest[: _LISTED - len(end)]]
-    listed = b"".join(encode_void_record(*extent) for extent in end)
-    log.voids = _RoundVoids([*keep, *log.voids.extents()], listed)
+    # Listed, but no place for this commit's own hot tail: the live one does not list them yet.
+    listed = b"".join(encode_void_record(*extent) for extent in sorted([*keep, *end]))
+    log.voids = _RoundVoids(log.voids.extents(), listed)
     log.commit(table, head)
+    log.write_voids()
     if last is None:
+        log.voids = VoidMap(log.state.voids)
         return
     at = last.offset
     for offset, length in sorted(log.state.voids):

@@ -238,6 +238,8 @@ class DataFile:
         """Writes void entries over many short ranges; raises NotDurableError."""
         self._check()
         done = ranges.write(self.fd) if type(self._layer) is OsLayer else 0
+        if done == len(ranges):
+            return
         for offset, length in islice(ranges, done, None):
             header = void_header(length)
             self.write(offset, header + bytes(length - len(header)))
