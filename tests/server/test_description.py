@@ -21,6 +21,7 @@ OPTIONS = (
     "--phases=examples,coverage,fuzzing",
     "--exclude-checks=positive_data_acceptance,allow_header_conformance",
     "--generation-deterministic",
+    "--generation-with-security-parameters=false",
     "--continue-on-failure",
     "--no-color",
 )
