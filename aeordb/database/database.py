@@ -84,6 +84,7 @@ class Database(Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes
         self._store = store
         self._jobs = jobs
         self._view: StoreView | None = None
+        self._collecting = 0
         self._group = CommitGroup(self.transaction, store.mutex)
         self.snapshots = Snapshots(self)
         self.forks = Forks(self)
@@ -139,6 +140,9 @@ class Database(Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes
         view = self._view
         if view is None or (self._store.writable and view.sequence != self._store.sequence):
             view = self._view = self._store.view()
+            if self._collecting:
+                # It is waited for until it is closed: nobody shall keep it longer than needed.
+                self._view = None
         else:
             self._store.check_open()
         return view

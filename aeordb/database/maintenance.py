@@ -20,6 +20,7 @@ class Maintenance:
     _store: Store
     _jobs: int | None
     _view: Any
+    _collecting: int
 
     def verify(
         self,
@@ -60,9 +61,13 @@ class Maintenance:
         not whole; NotDurableError, after which the next gc goes on.
         """
         jobs = jobs or self._jobs
-        # Our own view shall not be what it waits for.
-        self._view = None
         if dry_run:
             return plan_gc(self._store, compact=compact, jobs=jobs, progress=progress)
         run = compact_store if compact else gc
-        return run(self._store, jobs=jobs, progress=progress)
+        # Our own view shall not be what it waits for, nor one that another thread takes meanwhile.
+        self._collecting += 1
+        self._view = None
+        try:
+            return run(self._store, jobs=jobs, progress=progress)
+        finally:
+            self._collecting -= 1

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, Final
 from aeordb.errors import (
     AeorDBError,
     DamagedError,
+    ExistsError,
     NotADatabaseError,
     NotFoundError,
     PathError,
@@ -27,6 +29,8 @@ _OURS: Final = ".aeordb-stream-"
 _OPEN_FILE: Final = re.compile(r"/proc/self/fd/\d+")
 # Next to a file of this name, others use these: what is being written, and the lock.
 _RESERVED: Final = (".part", ".lock")
+_claimed: Final[set[str]] = set()
+_guard: Final = threading.Lock()
 
 
 class BackupDir:
@@ -50,6 +54,21 @@ class BackupDir:
     def new(self, name: str) -> str:
         """The path for a new file. Raises PathError."""
         return os.path.join(self.path, check_name(name))
+
+    @contextmanager
+    def claim(self, path: str) -> Iterator[None]:
+        """Keeps a path for one export: two at once would share what they write to.
+
+        Raises ExistsError.
+        """
+        with _guard:
+            if path in _claimed:
+                raise ExistsError(path=path, hint="It is being written.")
+            _claimed.add(path)
+        try:
+            yield
+        finally:
+            _claimed.discard(path)
 
     @contextmanager
     def open(self, name: str) -> Iterator[str]:

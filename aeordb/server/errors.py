@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,7 @@ STATUS: Final[dict[type[AeorDBError], int]] = {
     UnauthorizedError: 401,
 }
 RETRY_SECONDS: Final = 1
+_DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
 _METHODS: Final = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
 
 
@@ -110,6 +112,8 @@ def answer(error: AeorDBError) -> JSONResponse:
 
 def from_fault(fault: Exception) -> AeorDBError:
     """Any error as one that can be answered; what is not ours is logged with its place."""
+    if isinstance(fault, OSError) and fault.errno in _DISK_ERRORS:
+        fault = NotDurableError(f"the disk takes no more: {fault.strerror}")
     if isinstance(fault, AeorDBError):
         if status_of(fault) >= 500 and not isinstance(fault, BusyError):
             log.error("%s: %s", type(fault).__name__, fault)

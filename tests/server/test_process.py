@@ -153,6 +153,34 @@ def test_reading_commands_work_beside_it(tmp_path: Path) -> None:
         assert caught.value.pid == serving.process.pid
 
 
+def test_gc_runs_while_others_read(served: Serving, ask: Line) -> None:
+    """The view that the database itself keeps for its readers once stood in the way for ever."""
+    ask("PUT", b"/files/kept", {}, b"x")
+    for number in range(50):
+        ask("PUT", b"/files/d/f%d" % number, {}, b"y" * number)
+    ask("DELETE", b"/files/d?recursive=true")
+    over = threading.Event()
+    wrong: list[int] = []
+
+    def read() -> None:
+        with Line(served.address) as other:
+            while not over.is_set():
+                status = other("GET", b"/files/kept").status
+                if status != 200:
+                    wrong.append(status)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    answer = ask("POST", b"/system/gc")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert answer.status == 200, answer
+    assert answer.json()["garbage_entries"] > 50
+    assert wrong == []
+
+
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.aeordb"
     with Serving(path, "--auth", "disabled") as serving:

@@ -222,7 +222,7 @@ async def _write(
         path = folder.new(output)
 
         def keep() -> Any:
-            with folder.errors(output, path):
+            with folder.errors(output, path), folder.claim(path):
                 return write(path)
 
         return JSONResponse(fields(await threads.run_long(keep), output))
