@@ -22,15 +22,18 @@ from aeordb.backup.retention import (
     make_name,
 )
 from aeordb.backup.sink import PART
-from aeordb.errors import DamagedError
+from aeordb.errors import DamagedError, NotDurableError
 from aeordb.format import constants as c
 from aeordb.progress import NO_PROGRESS, Progress
-from aeordb.storage.datafile import remove
+from aeordb.storage.datafile import remove, rename_new
 from aeordb.storage.store import Store
 from aeordb.storage.view import View
 from aeordb.tree.directory import EMPTY
 from aeordb.tree.ingest import default_jobs
 from aeordb.versions.names import SNAPSHOT, get_name
+
+UNCHECKED = ".unchecked"
+"""Behind the name of a backup until it was read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,9 @@ def remove_leftovers(folder: str, snapshot: str | None, time: int) -> None:
     Its file had no name yet that could pass for a backup's. Raises OSError.
     """
     for kind in get_args(Kind):
-        remove(os.path.join(folder, make_name(kind, make_label(snapshot), time)) + PART)
+        unchecked = os.path.join(folder, make_name(kind, make_label(snapshot), time)) + UNCHECKED
+        remove(unchecked + PART)
+        remove(unchecked)
 
 
 class _Phases:
@@ -168,7 +173,9 @@ class _Run:
                 # gc may have taken the base, which has no name any more.
                 pass
         output = self._new_path("full")
-        made = export(self.view, output, self.root, jobs=self.jobs, progress=self.progress)
+        made = export(
+            self.view, output + UNCHECKED, self.root, jobs=self.jobs, progress=self.progress
+        )
         return BackupReport(
             "full",
             output,
@@ -184,7 +191,12 @@ class _Run:
     def _make_patch(self, base: BackupFile) -> BackupReport:
         output = self._new_path("patch")
         made = export_patch(
-            self.view, output, base.version, self.root, jobs=self.jobs, progress=self.progress
+            self.view,
+            output + UNCHECKED,
+            base.version,
+            self.root,
+            jobs=self.jobs,
+            progress=self.progress,
         )
         return BackupReport(
             "patch",
@@ -206,14 +218,16 @@ class _Run:
         return path
 
     def check(self, report: BackupReport) -> None:
-        """Reads the new file back; takes it away again if it is not as it should be, or if the
-        run is broken off: no file may pass for a backup that nobody has checked."""
+        """Reads the new file back and gives it its name: none that nobody has checked may pass for
+        a backup, and be counted among those that stay. Else the file is taken away."""
+        unchecked = report.output + UNCHECKED
         try:
-            recheck(
-                report.output, report.version, report.base, jobs=self.jobs, progress=self.progress
-            )
-        except BaseException:
-            remove(report.output)
+            recheck(unchecked, report.version, report.base, jobs=self.jobs, progress=self.progress)
+            rename_new(unchecked, report.output)
+        except BaseException as error:
+            if isinstance(error, NotDurableError) and not os.path.lexists(unchecked):
+                remove(report.output)  # it has its name, which may not last
+            remove(unchecked)
             raise
 
     def is_own(self, *new: str) -> Callable[[BackupFile], bool]:

@@ -327,7 +327,7 @@ def test_what_a_killed_backup_left_is_taken_away(
         for kind in ("full", "patch")
         for label in ("head", "v1")
         for later in (0, 1000)
-        for end in ("", ".part")
+        for end in ("", ".part", ".unchecked", ".unchecked.part")
     ]
     for name in names:
         (folder / name).write_bytes(b"half of it")
@@ -340,7 +340,8 @@ def test_what_a_killed_backup_left_is_taken_away(
         tasks.future(task.id).result(WAIT)
     after.start()
     after.stop()
-    gone = {make_name(kind, "v1", clock.now) + ".part" for kind in ("full", "patch")}
+    ends = (".unchecked", ".unchecked.part")
+    gone = {make_name(kind, "v1", clock.now) + end for kind in ("full", "patch") for end in ends}
     assert set(names) - set(os.listdir(folder)) == gone
 
 
