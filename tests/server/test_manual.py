@@ -4,6 +4,7 @@ The manual's server is on port 6830; curl is told by its configuration which por
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from typing import Any
 import pytest
 
 import aeordb
+from tests.kit.fixtures import REPOSITORY
 from tests.kit.program import Folder, make_folder
 from tests.kit.rules import assert_file
 from tests.kit.serving import Serving
 
+KEY = '-H "Authorization: Bearer $API_KEY"'
+README = (REPOSITORY / "README.md").read_text("utf-8")
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
@@ -180,6 +184,22 @@ def test_weekly_backups(shell: Shell, tmp_path: Path) -> None:
     assert answer["id"] == "weekly-backup"
     listed = shell('curl http://localhost:6830/system/cron -H "Authorization: Bearer $TOKEN"')
     assert [item["id"] for item in listed["items"]] == ["weekly-backup"]
+
+
+def test_the_requests_of_the_readme(shell: Shell) -> None:
+    section = README.partition("\n## The server\n")[2].partition("\n### ")[0]
+    start, requests = re.findall(r"^```sh\n(.*?)^```", section, flags=re.M | re.S)
+    assert "aeordb start" in start
+    shell.run(f"curl -X DELETE localhost:6830/versions/snapshots/v1 {KEY}")
+    (shell.folder.path / "report.pdf").write_bytes(b"report")
+    said = shell.run(requests)
+    assert (shell.folder.path / "report.pdf").read_bytes() == b"report"
+    assert "HTTP/1.1 200 OK" in said
+    assert '"error"' not in said
+    assert aeordb.info(shell.folder.path / "patch.aeordb").kind == "patch"
+    assert_file(shell.folder.path / "backups" / "v1.aeordb")
+    with aeordb.open(shell.folder.path / "data.aeordb", "r") as db:
+        assert "/docs/report.pdf" not in db
 
 
 def test_beside_the_server_commands_that_write_name_the_request(shell: Shell) -> None:
