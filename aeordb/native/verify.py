@@ -47,10 +47,13 @@ _REASONS: Final[dict[int, str]] = {
     **NodeFault.REASONS,
 }
 
-_ENTRIES = 4096
-_ROWS = 4 * _ENTRIES
+_ENTRIES = 16_384
 _PAGE_ROWS = 4096
 _TABLE_ROWS = 1 << 16
+
+
+# What is allocated so is filled as far as it is looked at.
+_new_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class Row(NamedTuple):
@@ -118,7 +121,7 @@ def log_windows(source: Map, start: int, end: int, most: int) -> Iterator[Window
     capacity = min(_ENTRIES, (end - start) // 64 + 1)
     count: Any = ffi.new("uint64_t *")
     while scan.offset < end:
-        entries: Any = ffi.new("struct aeor_log_entry[]", capacity)
+        entries: Any = _new_unset("struct aeor_log_entry[]", capacity)
         before = scan.offset
         if lib.aeor_log_window(scan, most, entries, capacity, count) != lib.AEOR_OK:
             raise MapFault(scan.offset, end - scan.offset)
@@ -175,7 +178,7 @@ class Verification:
         """Verifies a window's entries; from any thread. Where the file cannot be read, each of its
         entries is tried alone."""
         capacity = 4 * window.count
-        rows: Any = ffi.new("struct aeor_verify_row[]", capacity)
+        rows: Any = _new_unset("struct aeor_verify_row[]", capacity)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         code = lib.aeor_verify_window(
             self._verify, window.entries, window.count, rows, capacity, sums
@@ -210,7 +213,7 @@ class Verification:
 
         Its live records are the entries of the sums. Raises PageFault, MapFault.
         """
-        rows: Any = ffi.new("struct aeor_verify_row[]", _PAGE_ROWS)
+        rows: Any = _new_unset("struct aeor_verify_row[]", _PAGE_ROWS)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         bad: Any = ffi.new("uint64_t *")
         last = min(first + PAGES_AT_ONCE, self.index.pages)
@@ -224,7 +227,7 @@ class Verification:
     def tables(self) -> tuple[list[Row], Sums]:
         """The same for the records that are not in pages."""
         capacity = min(_TABLE_ROWS, 2 * sum(len(table) for table in self.index.tables) + 1)
-        rows: Any = ffi.new("struct aeor_verify_row[]", capacity)
+        rows: Any = _new_unset("struct aeor_verify_row[]", capacity)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         lib.aeor_verify_tables(self._verify, rows, capacity, sums)
         return _rows(rows, capacity, sums), _sums(sums)
@@ -235,7 +238,7 @@ class Verification:
         A row's key is the path key, its `length` the folder's number. Raises MapFault.
         """
         count = len(places) // PLACE
-        rows: Any = ffi.new("struct aeor_verify_row[]", max(1, count))
+        rows: Any = _new_unset("struct aeor_verify_row[]", max(1, count))
         sums: Any = ffi.new("struct aeor_verify_sums *")
         code = lib.aeor_verify_places(self._verify, places, count, rows, count, sums)
         if code == lib.AEOR_ERR_MEMORY:
