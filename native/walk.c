@@ -11,7 +11,11 @@
 /* KV type by entry type (FORMAT.md, Entries); 0xff: none. */
 static const uint8_t kv_types[] = {0xff, 0, 1, 2, 3, 4, 5, 7, 9};
 
-enum { BATCH = 256 }; /* records that are read in the order of their offsets */
+enum {
+    BATCH = 256, /* records that are read in the order of their offsets */
+    ASKED = 64,  /* keys that are looked up together */
+    AHEAD = 8,   /* what is asked for soon is brought into the cache so many steps before */
+};
 
 /* A node or record whose bit is set, still to be read. */
 struct item {
@@ -43,9 +47,17 @@ struct aeor_walk {
     bool path_keys; /* set before the workers begin */
 };
 
+/* A key of a record that is still to be looked up, its page on the way into the cache. */
+struct asked {
+    uint8_t type, key[AEOR_HASH];
+    bool path; /* a path key, which the index need not have */
+};
+
 struct aeor_walker {
     struct aeor_walk *walk;
     struct items stack;
+    struct asked asked[ASKED];
+    uint32_t asked_count;
     struct aeor_bytes node, record;
     struct item batch[BATCH];
     uint32_t batched;
@@ -180,16 +192,49 @@ static int fail_inside(struct aeor_walk *walk, int code, const struct item *item
     return fail(walk, code, item->type, item->key, &hit);
 }
 
-/* Marks the path key of a record, if the index has it. */
-static int meet_path_key(struct aeor_walk *walk, const struct item *item, const uint8_t *path,
-                         uint64_t length) {
+/* Marks what was asked for; a path key only if the index has it. */
+static int answer_asked(struct aeor_walker *walker) {
+    struct aeor_walk *walk = walker->walk;
+    int code = AEOR_OK;
+    for (uint32_t i = 0; i < walker->asked_count && code == AEOR_OK; i++) {
+        const struct asked *asked = walker->asked + i;
+        struct aeor_hit hit = {0};
+        struct item item;
+        uint64_t slot;
+        bool fresh;
+        if (!asked->path) {
+            code = meet(walk, asked->type, asked->key, &item, &slot, &fresh);
+            continue;
+        }
+        code = aeor_index_slot(walk->index, asked->key, false, &hit, &slot);
+        if (code == AEOR_OK) {
+            mark(walk->marks, slot);
+        } else if (code == AEOR_ABSENT) {
+            code = AEOR_OK;
+        } else {
+            fail(walk, code, asked->type, asked->key, &hit);
+        }
+    }
+    walker->asked_count = 0;
+    return code;
+}
+
+static int ask(struct aeor_walker *walker, uint8_t type, const uint8_t *key, bool path) {
+    struct asked *asked = walker->asked + walker->asked_count++;
+    asked->type = type;
+    asked->path = path;
+    memcpy(asked->key, key, AEOR_HASH);
+    aeor_index_prefetch(walker->walk->index, key);
+    return walker->asked_count == ASKED ? answer_asked(walker) : AEOR_OK;
+}
+
+/* Asks for the path key of a record. */
+static int ask_path(struct aeor_walker *walker, uint8_t type, const uint8_t *path,
+                    uint64_t length) {
     static const char file[] = "file:", symlink[] = "symlink:";
-    bool is_file = item->type == AEOR_TYPE_FILE;
-    const char *prefix = is_file ? file : symlink;
-    size_t prefix_length = is_file ? sizeof file - 1 : sizeof symlink - 1;
+    const char *prefix = type == AEOR_TYPE_FILE ? file : symlink;
+    size_t prefix_length = type == AEOR_TYPE_FILE ? sizeof file - 1 : sizeof symlink - 1;
     uint8_t key[AEOR_HASH], text[512];
-    struct aeor_hit hit = {0};
-    uint64_t slot;
     if (prefix_length + length <= sizeof text) {
         memcpy(text, prefix, prefix_length);
         memcpy(text + prefix_length, path, (size_t)length);
@@ -201,11 +246,7 @@ static int meet_path_key(struct aeor_walk *walk, const struct item *item, const 
         aeor_blake3_update(&hasher, path, (size_t)length);
         aeor_blake3_digest(&hasher, key);
     }
-    int code = aeor_index_slot(walk->index, key, false, &hit, &slot);
-    if (code == AEOR_ABSENT) return AEOR_OK;
-    if (code != AEOR_OK) return fail(walk, code, item->type, key, &hit);
-    mark(walk->marks, slot);
-    return AEOR_OK;
+    return ask(walker, type, key, true);
 }
 
 /* A file record's chunks; of a symlink's record, that it is one. */
@@ -220,14 +261,12 @@ static int visit_record(struct aeor_walker *walker, const struct item *item) {
                               &fields, &bad_at);
     if (code != AEOR_OK) return fail_inside(walk, code, item);
     if (walk->path_keys) {
-        code = meet_path_key(walk, item, walker->record.data + fields.name_at, fields.name_length);
+        code = ask_path(walker, item->type, walker->record.data + fields.name_at,
+                        fields.name_length);
     }
     for (uint64_t i = 0; i < fields.key_count && code == AEOR_OK; i++) {
-        struct item chunk;
-        uint64_t slot;
-        bool fresh;
-        code = meet(walk, AEOR_TYPE_CHUNK, walker->record.data + fields.keys_at + i * AEOR_HASH,
-                    &chunk, &slot, &fresh);
+        code = ask(walker, AEOR_TYPE_CHUNK, walker->record.data + fields.keys_at + i * AEOR_HASH,
+                   false);
     }
     return code;
 }
@@ -237,17 +276,27 @@ static int by_offset(const void *a, const void *b) {
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
+/* Brings a record's bytes into the cache, as far as most records go. */
+static void prefetch_record(const struct aeor_index *index, const struct item *item) {
+    enum { LINE = 64, LINES = 6 };
+    if (!aeor_inside(item->offset, LINE * LINES, index->map_length)) return;
+    for (int i = 0; i < LINES; i++) __builtin_prefetch(index->map + item->offset + i * LINE);
+}
+
 static int visit_batch(struct aeor_walker *walker) {
     int code = AEOR_OK;
     if (walker->batched > 1) {
         qsort(walker->batch, walker->batched, sizeof *walker->batch, by_offset);
     }
     for (uint32_t i = 0; i < walker->batched && code == AEOR_OK; i++) {
+        if (i + AHEAD < walker->batched) {
+            prefetch_record(walker->walk->index, walker->batch + i + AHEAD);
+        }
         code = is_stopped(walker->walk) ? AEOR_STOPPED : visit_record(walker, walker->batch + i);
         if (code == SKIPPED) code = AEOR_OK;
     }
     walker->batched = 0;
-    return code;
+    return code == AEOR_OK ? answer_asked(walker) : code;
 }
 
 static int visit_child(struct aeor_walker *walker, const struct item *parent,
@@ -306,6 +355,10 @@ static int visit_directory(struct aeor_walker *walker, const struct item *item) 
     }
     code = aeor_children_start(&children, walker->node.data, entry.value_length);
     while (code == AEOR_OK && (code = aeor_children_next(&children, &child)) == AEOR_OK) {
+        aeor_index_prefetch(walker->walk->index, walker->node.data + child.hash_at);
+    }
+    code = aeor_children_start(&children, walker->node.data, entry.value_length);
+    while (code == AEOR_OK && (code = aeor_children_next(&children, &child)) == AEOR_OK) {
         int met = visit_child(walker, item, &child);
         if (met != AEOR_OK && met != SKIPPED) return met;
     }
@@ -318,8 +371,10 @@ static int visit(struct aeor_walker *walker, const struct item *item) {
     case AEOR_TYPE_DIRECTORY:
         return visit_directory(walker, item);
     case AEOR_TYPE_FILE:
-    case AEOR_TYPE_SYMLINK:
-        return visit_record(walker, item);
+    case AEOR_TYPE_SYMLINK: {
+        int code = visit_record(walker, item);
+        return code == AEOR_OK ? answer_asked(walker) : code;
+    }
     default:
         return AEOR_OK;
     }
