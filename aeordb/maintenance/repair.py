@@ -31,7 +31,7 @@ from aeordb.native.carry import Plan
 from aeordb.native.faults import NativeFault
 from aeordb.native.index import ALL, Index
 from aeordb.native.walk import Marks
-from aeordb.progress import NO_PROGRESS, Progress
+from aeordb.progress import NO_PROGRESS, NoProgress, Progress
 from aeordb.storage.locks import WriterLock
 from aeordb.tree.ingest import default_jobs
 
@@ -70,6 +70,7 @@ def repair(
     os.close(fd)
     found = verified or _verified(path, jobs, progress)
     if found is not None and found.ok and sure:
+        progress.finish()
         return RepairReport(path=path, output=None, head=found.head, entries=found.entries)
     try:
         return _write(path, in_place, [os.fspath(name) for name in refill], timeout, jobs, progress)
@@ -80,9 +81,17 @@ def repair(
 def _verified(path: str, jobs: int | None, progress: Progress) -> VerifyReport | None:
     """What verify says; None where it cannot even begin."""
     try:
-        return verify(path, jobs=jobs, progress=progress)
-    except (DamagedError, NotADatabaseError):
+        return verify(path, jobs=jobs, progress=_Phases(progress))
+    except (DamagedError, NotADatabaseError, NativeFault):
         return None
+
+
+class _Phases(NoProgress):
+    """Hands phases on, but not the end: more of them follow."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.start = progress.start  # type: ignore[method-assign]
+        self.advance = progress.advance  # type: ignore[method-assign]
 
 
 def _write(

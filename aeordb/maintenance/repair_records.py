@@ -113,6 +113,11 @@ class Records:
                 yield child
         yield from self._subfolders(folder, before)
 
+    def is_gone(self, path: TreePath, since: int) -> bool:
+        """Whether a deletion later than `since` (milliseconds) names the path."""
+        self._cover(split(path)[0])
+        return any(time > since for time in self._gone.get(path, ()))
+
     def _subfolders(self, folder: TreePath, before: int | None) -> Iterator[Child]:
         for name in sorted(self._inner.get(folder, ())):
             path = join(folder, name)

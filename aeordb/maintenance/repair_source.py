@@ -125,7 +125,7 @@ def load(path: str, fd: int, progress: Progress) -> Damaged:
     size = os.fstat(fd).st_size
     header, sure, tails = _read_header(path, os.pread(fd, c.HEADERS_LENGTH, 0))
     source = FileMap(fd).covering(size)
-    start, end = c.HEADERS_LENGTH, size
+    start, end = min(c.HEADERS_LENGTH, size), size
     if header is not None:
         start = min(header.log_start, size)
         if header.kv_offset > c.HEADERS_LENGTH:

@@ -102,8 +102,25 @@ class TreeMender:
             for found in self._records.below(path, self._before):
                 if found.name not in folder.known and any(_is_in(found.name, h) for h in holes):
                     folder.known[found.name] = found
+            if self._before is None:
+                self._add_folders(folder, holes)
         folder.todo = iter(list(folder.known.values()))
         return folder
+
+    def _add_folders(self, folder: _Folder, holes: list[_Hole]) -> None:
+        """Folders without files, which no record tells of, from an older listing of this one."""
+        place = self._records.place_entry(folder.path)
+        if place is None or len(place.value) != c.HASH_LENGTH or place.value == folder.child.hash:
+            return
+        for child in self._listed(folder.path, place.value, []):
+            path = join(folder.path, child.name)
+            if child.kind != c.KIND_DIRECTORY or child.name in folder.known:
+                continue
+            if stored_name_fault(child.name) or self._records.is_gone(path, place.time):
+                continue
+            if any(_is_in(child.name, hole) for hole in holes):
+                key = self._records.place(path) or child.hash
+                folder.known[child.name] = child._replace(hash=key, size=0)
 
     def _listed(self, path: str, key: bytes, holes: list[_Hole]) -> Iterator[Child]:
         """What is left of a folder's listing; ranges of names of lost nodes go to `holes`."""
@@ -151,8 +168,11 @@ class TreeMender:
         if entry is None:
             return False
         try:
-            keys = file_fields(entry.value, entry.version)[-1]
+            said, _, size, *_, keys = file_fields(entry.value, entry.version)
         except NodeFault:
+            return False
+        # A record out of a backup may be a lie in what its key does not cover.
+        if size != child.size or said != path.encode():
             return False
         return all(
             self._stock.has(keys[at : at + c.HASH_LENGTH], c.ENTRY_CHUNK)

@@ -214,7 +214,7 @@ def rebuild_state(live: LiveSlot, source: Map, size: int) -> State:
     # What lies behind our tail was never committed; AeorDB's crash leaves good entries there.
     end = size
     if header.spare is not None:
-        end = header.hot_tail_offset
+        end = min(header.hot_tail_offset, size)
     elif header.kv_offset > c.HEADERS_LENGTH:
         end = header.kv_offset
     result = rebuild_index(source, header.log_start, end)

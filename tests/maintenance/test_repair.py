@@ -175,6 +175,32 @@ def _crc(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(4, "little")
 
 
+@pytest.mark.parametrize("length", [1, 300, 512, 700, 66_048])
+def test_what_has_no_entry_is_no_database(path: Path, length: int) -> None:
+    prepare(path, HISTORY[:2])
+    with path.open("r+b") as file:
+        file.truncate(length)
+    with pytest.raises(NotADatabaseError):
+        aeordb.repair(path)
+
+
+def test_of_a_file_that_was_cut_short_what_is_left_comes_back(path: Path) -> None:
+    model = prepare(path, HISTORY)
+    oracle = Oracle(path)
+    child = oracle.find("/last.txt")
+    assert child is not None
+    cut = oracle.need(child.hash, child.type).offset
+    with path.open("r+b") as file:
+        file.truncate(cut)
+    report = aeordb.repair(path)
+    assert not report.complete
+    model.delete("/last.txt")
+    with aeordb.open(report.output or "", "r") as db:
+        assert state_of(db) == model.state()
+    assert_file(report.output or "")
+    assert aeordb.verify(report.output or "", deep=True).ok
+
+
 def test_another_writer_is_named(path: Path) -> None:
     prepare(path, HISTORY[:2])
     with aeordb.open(path) as db:
