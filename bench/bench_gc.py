@@ -26,7 +26,7 @@ def marking(path: Path) -> float:
     with aeordb.open(path, "r") as db:
         index = db.reader().index
         with clock() as seconds:
-            mark_live(index, find_roots(index, db.head), jobs=2)
+            mark_live(index, find_roots(index, db.head, jobs=2), jobs=2)
     return seconds[0]
 
 

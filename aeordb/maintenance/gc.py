@@ -71,7 +71,9 @@ def plan_gc(
     try:
 
         def work(index: Index, state: State) -> GcReport:
-            found = check_roots(find_roots(index, state.header.head), store.path)
+            found = check_roots(
+                find_roots(index, state.header.head, jobs=jobs or default_jobs()), store.path
+            )
             roots[:] = [root.root for root in found.roots]
             marks = mark_live(index, found, jobs=jobs or default_jobs(), progress=progress)
             start, end = state.header.log_start, state.log_end
@@ -162,7 +164,9 @@ class _Collection:
         try:
             thaw_all(log, self._patience)
             index = make_index(log.files, log.state)
-            found = check_roots(find_roots(index, log.state.header.head), self._store.path)
+            found = check_roots(
+                find_roots(index, log.state.header.head, jobs=self._jobs), self._store.path
+            )
             marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
             start, end = log.state.header.log_start, log.state.log_end
             counted = survey(index, marks, start, end)

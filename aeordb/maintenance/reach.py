@@ -20,6 +20,7 @@ from aeordb.format.records import ForkRecord, SnapshotRecord
 from aeordb.native.faults import EntryFault
 from aeordb.native.index import Index
 from aeordb.native.walk import PLACE, Marks, Walk, list_places
+from aeordb.parallel.threads import in_order
 from aeordb.progress import NO_PROGRESS, Progress
 
 Kind = Literal["HEAD", "snapshot", "fork", "system"]
@@ -45,6 +46,8 @@ _KEPT_KINDS: Final = (
 # A version may hold one folder in many places, but not so that its paths are without number.
 _PLACES_MAX: Final = 1 << 24
 _PLACES_PER_ENTRY: Final = 1000
+# Fewer index pages are read sooner than threads are started.
+_PAGES_LEAST: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,16 @@ class Roots:
         return [root for root in self.roots if root.kind == "system"]
 
 
-def find_roots(index: Index, head: bytes) -> Roots:
+def find_roots(index: Index, head: bytes, *, jobs: int = 1) -> Roots:
     """All that the file's entries are reached from. Reads every page. Raises PageFault, MapFault.
 
     A new file of AeorDB's has no HEAD.
     """
     roots: list[Root] = [Root("HEAD", "HEAD", head)] if head != c.ZERO_HASH else []
     bad: list[BadName] = []
-    for kv_type, (kind, record_type) in _NAMES.items():
-        for record in sorted(index.scan_records(kv_type)):
+    found = in_order(jobs, _NAMES, lambda kv_type: sorted(index.scan_records(kv_type)))
+    for (kv_type, (kind, record_type)), records in zip(_NAMES.items(), found, strict=True):
+        for record in records:
             try:
                 entry = index.read(record.key)
                 if entry is None or c.KV_TYPE.get(entry.type) != kv_type:
@@ -147,7 +151,14 @@ def mark_live(index: Index, roots: Roots, *, jobs: int, progress: Progress = NO_
     rest = [root.root for root in roots.versions if root.kind != "HEAD"]
     mark(index, b"".join(r for r in rest if r != c.ZERO_HASH), marks, jobs=jobs)
     mark_links(index, roots.roots, marks)
-    marks.add_kinds(index, _KEPT_KINDS, own=True)
+    step = index.pages // (4 * jobs) + _PAGES_LEAST
+    parts = [range(at, min(at + step, index.pages)) for at in range(0, index.pages, step)]
+
+    def work(pages: range | None) -> None:
+        marks.add_kinds(index, _KEPT_KINDS, own=True, pages=pages)
+
+    for _ in in_order(jobs if len(parts) > 1 else 1, parts or [None], work):
+        pass
     return marks
 
 

@@ -66,21 +66,28 @@ class Marks:
             raise_fault(code, fault)
         return int(found[0])
 
-    def add_kinds(self, index: Index, kinds: Iterable[int], *, own: bool = False) -> None:
-        """Sets the bits of all entries of these KV types; reads every page.
+    def add_kinds(
+        self,
+        index: Index,
+        kinds: Iterable[int],
+        *,
+        own: bool = False,
+        pages: range | None = None,
+    ) -> None:
+        """Sets the bits of all entries of these KV types in these pages (all; 0: and the tables).
 
-        `own`: also those that AeorDB keeps records of its own under (FORMAT.md 6).
-        Raises PageFault, MapFault.
+        `own`: also those that AeorDB keeps records of its own under (FORMAT.md 6). Threads may
+        share the marks, each with pages of its own. Raises PageFault, MapFault.
         """
         self._check(index)
         mask = 0
         for kind in kinds:
             mask |= 1 << kind
         fault: Any = ffi.new("struct aeor_fault *")
-        for page in range(0, max(1, index.pages), PAGES_AT_ONCE):
-            code = lib.aeor_marks_kinds(
-                index.pointer, self.pointer, mask, own, page, page + PAGES_AT_ONCE, fault
-            )
+        pages = pages or range(max(1, index.pages))
+        for page in range(pages.start, pages.stop, PAGES_AT_ONCE):
+            end = min(page + PAGES_AT_ONCE, pages.stop)
+            code = lib.aeor_marks_kinds(index.pointer, self.pointer, mask, own, page, end, fault)
             if code != lib.AEOR_OK:
                 raise_fault(code, fault)
 
