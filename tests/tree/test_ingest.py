@@ -21,7 +21,11 @@ from aeordb.tree.small_files import NewFile, append_prepared, prepare
 from tests.kit.folders import CHUNK_EDGES, CHUNK_SIZE, half, noise, prose
 from tests.tree.fake import FakeWriter
 
-SIZES = (*CHUNK_EDGES, BLOCK_LENGTH - 1, BLOCK_LENGTH, BLOCK_LENGTH + 1, 7 * BLOCK_LENGTH + 3)
+SIZES = (
+    *CHUNK_EDGES,
+    *(BLOCK_LENGTH - 1, BLOCK_LENGTH, BLOCK_LENGTH + 1, BLOCK_LENGTH + CHUNK_SIZE),
+    *(2 * BLOCK_LENGTH, 7 * BLOCK_LENGTH + 3),
+)
 
 
 def record_of(store: FakeWriter, stored: Stored) -> FileRecord:
