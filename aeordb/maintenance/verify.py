@@ -17,16 +17,15 @@ from aeordb.errors import DamagedError, UsageError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import directory_path_key
-from aeordb.format.records import DeletionRecord, FileRecord, SymlinkRecord
+from aeordb.format.records import FileRecord, SymlinkRecord
 from aeordb.maintenance import findings as f
 from aeordb.maintenance.reach import SYSTEM_PLACES, Root, Roots, find_roots
 from aeordb.maintenance.verify_hits import Search
-from aeordb.maintenance.verify_log import VOID_WRONG, is_live, verify_log
+from aeordb.maintenance.verify_log import VOID_WRONG, deletions, is_live, verify_log
 from aeordb.maintenance.verify_open import Subject
 from aeordb.maintenance.verify_trees import check_folders, walk_roots
 from aeordb.native import verify as v
 from aeordb.native.faults import NativeFault, PageFault
-from aeordb.native.hashing import blake3
 from aeordb.native.verify import Row, Sums, Verification
 from aeordb.native.walk import Marks
 from aeordb.parallel.threads import in_order
@@ -134,6 +133,7 @@ class _Run:
         self._jobs = jobs
         self._progress = progress
         self._rows: list[Row] = []
+        self._deletions: dict[bytes, int] | None = None
         self.roots = Roots(())
         self.sums = Sums()
         self.files = 0
@@ -298,6 +298,8 @@ class _Run:
         if row.code == v.GAP:
             # AeorDB leaves pieces of dead entries, and torn writes where it crashed. If one of the
             # entries that the index has is gone, that is found by itself.
+            if subject.state.flags & c.SPARE_GROWTH and row.offset == subject.log[0]:
+                return True  # The room that growth leaves behind the block's new edge.
             return not subject.state.ours or self.sums.foreign > 0
         if subject.state.ours or row.code not in range(-26, -19):
             return False
@@ -305,19 +307,10 @@ class _Run:
 
     def _is_deleted(self, row: Row) -> bool:
         """Whether a later deletion names the snapshot or fork whose entry it is."""
-        view = self._subject.view()
-        time_of = view.fetch(row.offset).time
-        for record in view.records(c.KV_DELETION):
-            entry = view.read(record.key)
-            if entry is None or entry.type != c.ENTRY_DELETION or entry.time < time_of:
-                continue
-            try:
-                text = DeletionRecord.decode(entry.value).path
-            except FormatError:
-                continue
-            if blake3(text.encode()) == row.key:
-                return True
-        return False
+        if self._deletions is None:
+            # From the log: a gc that did not come to its end has taken both from the index.
+            self._deletions = deletions(self._subject)
+        return self._deletions.get(row.key, -1) >= self._subject.view().fetch(row.offset).time
 
     def _path_of(self, row: Row) -> tuple[str, ...]:
         """The path that a record about a path key names."""

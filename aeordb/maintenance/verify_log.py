@@ -11,11 +11,13 @@ from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import chunk_key, system_chunk_key
-from aeordb.format.records import FileRecord
+from aeordb.format.records import DeletionRecord, FileRecord
 from aeordb.maintenance.verify_open import Subject
 from aeordb.native import verify as v
 from aeordb.native.faults import NativeFault
+from aeordb.native.hashing import blake3
 from aeordb.native.index import Index
+from aeordb.native.log import scan_log
 from aeordb.native.verify import Row, Sums, Verification, Window, log_windows
 from aeordb.parallel.threads import in_order
 from aeordb.progress import Progress
@@ -159,3 +161,23 @@ def is_live(index: Index, row: Row) -> bool:
     """Whether the index points to this very entry."""
     found = index.find(row.key) if len(row.key) == c.HASH_LENGTH else None
     return found is not None and found[1] == row.offset
+
+
+def deletions(subject: Subject) -> dict[bytes, int]:
+    """The keys of snapshots and forks that deletions in the log name, with the latest one's time.
+
+    Slow; asked only where an entry of a name is in no index.
+    """
+    start, end = subject.log
+    found: dict[bytes, int] = {}
+    for batch in scan_log(subject.files.covering(end), start, end):
+        for entry in batch:
+            if entry.type != c.ENTRY_DELETION:
+                continue
+            try:
+                value = subject.view().fetch(entry.offset).value
+                key = blake3(DeletionRecord.decode(value).path.encode())
+            except (DamagedError, FormatError):
+                continue
+            found[key] = max(entry.time, found.get(key, entry.time))
+    return found

@@ -83,11 +83,15 @@ class Subject:
     def log(self) -> Extent:
         """(start, end) of the log."""
         header, end = self.header, self.header.hot_tail_offset
+        start = header.log_start
+        if self.state.flags & c.SPARE_GROWTH and not self.state.rebuilt:
+            # What lies before is in the larger block's way: it was copied behind the log.
+            start = c.HEADERS_LENGTH + block_length(header.resize_target)
         if self.state.rebuilt and not self.state.ours:
             end = self.state.region[0]
         elif header.kv_offset > c.HEADERS_LENGTH:
             end = min(end, header.kv_offset)
-        return header.log_start, min(end, self.size)
+        return min(start, end), min(end, self.size)
 
     @property
     def moved(self) -> bool:
