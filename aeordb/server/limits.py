@@ -91,10 +91,10 @@ class Guard:
         except ClientGoneError:
             watched.status = watched.status or 499
         except asyncio.CancelledError:
-            if not watched.late:
-                raise
+            # Too slow, or at the end of the time that a server that stops gives.
             task.uncancel()
-            await self._fail(scope, receive, given, watched, _late())
+            error = _late() if watched.late else BusyError("the server stops")
+            await self._fail(scope, receive, given, watched, error)
         except Exception as error:
             await self._fail(scope, receive, given, watched, error)
         finally:

@@ -25,10 +25,30 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
+class UntilStopped:
+    """The progress of operations that end, with nothing done, once the server stops."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def start(self, total: int | None, label: str) -> None:
+        """Raises BusyError if the server stops."""
+        self.advance(0)
+
+    def advance(self, count: int, items: int = 0) -> None:
+        """Raises BusyError if the server stops."""
+        if self.stopped:
+            raise BusyError("the server stops")
+
+    def finish(self) -> None:
+        """Does nothing."""
+
+
 class Threads:
-    """The server's threads."""
+    """The server's threads; `progress` is for operations that may take long."""
 
     def __init__(self, limits: Limits) -> None:
+        self.progress = UntilStopped()
         self._short = ThreadPoolExecutor(_SHORT, "aeordb-short")
         self._long = ThreadPoolExecutor(limits.long_jobs, "aeordb-long", _give_way)
         self._long_free = limits.long_jobs
@@ -59,6 +79,7 @@ class Threads:
             future.exception()  # so that one whose client went away is not reported as unseen
 
     def close(self) -> None:
-        """Waits for all calls that run."""
+        """Waits for all calls that run; those that may take long are stopped."""
+        self.progress.stopped = True
         for pool in (self._short, self._long, self._writer):
             pool.shutdown(wait=True, cancel_futures=True)

@@ -1,5 +1,6 @@
 """Exports, patches and imports over HTTP: under names in the backup folder, and streamed."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import pytest
 
 import aeordb
 from aeordb.format.keys import directory_path_key
+from aeordb.server.errors import BusyError
+from aeordb.server.threads import UntilStopped
 from aeordb.versions.system import system_directory
 from tests.kit.rules import assert_file
 from tests.kit.serving import Answer, Line, Serving
@@ -178,6 +181,24 @@ def test_bodies_are_taken_at_their_word(filled: Line) -> None:
         answer = filled("POST", target.encode(), {}, body)
         assert (answer.status, answer.json()["error"]["code"]) == (400, "usage"), (target, body)
     assert filled("POST", b"/versions/export", {}, b" " * (2 << 20)).status == 413
+
+
+def test_what_takes_long_ends_with_the_server(db: aeordb.Database, tmp_path: Path) -> None:
+    """Nothing half-done is left, neither of an export nor of an import or an upload."""
+    db.put("/a", b"one")
+    db.export(tmp_path / "full.aeordb")
+    db.put("/a", b"two")
+    head = db.head
+    progress = UntilStopped()
+    progress.stopped = True
+    with pytest.raises(BusyError):
+        db.export(tmp_path / "x.aeordb", progress=progress)
+    with pytest.raises(BusyError):
+        db.import_(tmp_path / "full.aeordb", promote=True, progress=progress)
+    with pytest.raises(BusyError):
+        db.put("/b", io.BytesIO(b"three"), progress=progress)
+    assert sorted(os.listdir(tmp_path)) == ["data.aeordb", "data.aeordb.lock", "full.aeordb"]
+    assert db.head == head
 
 
 def test_system_data_stays_inside(fixture_copy: Callable[[str], Path]) -> None:

@@ -90,10 +90,11 @@ async def export(request: Request, _key: RootKey) -> Response:
     """Writes a version (HEAD, unless `snapshot` or `hash`) to a file of its own."""
     wanted = await json_body(request, Export)
     database: Database = request.app.state.database
+    progress = request.app.state.threads.progress
 
     def write(path: str) -> ExportReport:
         version = version_of(database, wanted.snapshot, wanted.hash)
-        return database.export(path, version, uncompressed=wanted.uncompressed)
+        return database.export(path, version, uncompressed=wanted.uncompressed, progress=progress)
 
     return await _write(request, wanted.output, write, _export_fields)
 
@@ -120,10 +121,13 @@ async def diff(request: Request, _key: RootKey) -> Response:
     """
     wanted = await json_body(request, Diff)
     database: Database = request.app.state.database
+    progress = request.app.state.threads.progress
 
     def write(path: str) -> PatchReport:
         base, target = (version_of(database, None, name) for name in (wanted.from_, wanted.to))
-        return database.export_patch(path, base, target, uncompressed=wanted.uncompressed)
+        return database.export_patch(
+            path, base, target, uncompressed=wanted.uncompressed, progress=progress
+        )
 
     return await _write(request, wanted.output, write, _patch_fields)
 
@@ -164,6 +168,7 @@ async def import_backup(
                             force=force,
                             salvage=salvage,
                             dry_run=dry_run,
+                            progress=threads.progress,
                         )
                 finally:
                     body.close()
@@ -184,6 +189,7 @@ async def import_backup(
                     force=wanted.force,
                     salvage=wanted.salvage,
                     dry_run=wanted.dry_run,
+                    progress=threads.progress,
                 )
 
         report = await threads.run_long(read)

@@ -23,7 +23,7 @@ from aeordb.tree.paths import TreePath
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aeordb import Stat, Transaction
+    from aeordb import Progress, Stat, Transaction
     from aeordb.server.threads import Threads
 
 router = APIRouter(tags=["files"])
@@ -83,7 +83,7 @@ async def put_file(path: str, request: Request, _key: Key) -> Response:
     place = file_path(request, file=True)
     state = request.app.state
     async with receive(request, state.disk) as body:
-        operation = _Put(place, body, request.headers)
+        operation = _Put(place, body, request.headers, state.threads.progress)
         if body.file is None:
             stat = await state.batches.run(operation)
         else:
@@ -96,10 +96,13 @@ async def put_file(path: str, request: Request, _key: Key) -> Response:
 class _Put:
     """The change that a PUT makes."""
 
-    def __init__(self, path: TreePath, body: Body, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: TreePath, body: Body, headers: Mapping[str, str], progress: Progress
+    ) -> None:
         self.path = path
         self.body = body
         self.created = False
+        self._progress = progress
         self._absent = headers.get("if-none-match") == "*"
         self._match = headers.get("if-match")
         given = headers.get("content-type", "")
@@ -114,8 +117,9 @@ class _Put:
             or (self._match != "*" and not _listed(self._match, tx.stat(self.path).hash))
         ):
             raise HTTPError(412, "the file at this path is another one")
-        source = self.body.file if self.body.file is not None else bytes(self.body.data)
-        return tx.put(self.path, source, content_type=self._type)
+        if self.body.file is None:
+            return tx.put(self.path, bytes(self.body.data), content_type=self._type)
+        return tx.put(self.path, self.body.file, content_type=self._type, progress=self._progress)
 
 
 @router.get(
