@@ -27,6 +27,7 @@ def repair_lines(database: str, report: "RepairReport", *, in_place: bool) -> It
             "Found a second time": report.replaced or None,
             "Taken from backups": report.refilled or None,
             "Unreadable, left out": report.unreadable or None,
+            "Bytes of no entry": report.gap_bytes or None,
         },
     )
     for version in report.changed:

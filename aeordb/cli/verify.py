@@ -62,6 +62,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, text: str | None) -
 @click.option(
     "--force-fix-in-place",
     "in_place",
+    envvar="AEORDB_VERIFY_FORCE_FIX_IN_PLACE",
     is_flag=True,
     help="Put the repaired file in the place of the damaged one.",
 )

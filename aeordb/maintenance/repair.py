@@ -163,6 +163,7 @@ class _Repair:
             replaced=rows.replaced,
             refilled=self._backups.count,
             unreadable=sum(key not in rows.refilled for key in rows.lost),
+            gap_bytes=rows.gap_bytes,
             changed=tuple(versions.changed),
             rebuilt=tuple(versions.rebuilt),
             lost=lost,

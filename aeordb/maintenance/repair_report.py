@@ -42,9 +42,10 @@ class RepairReport:
     `output` is the repaired file, None where nothing was wrong and nothing was written; `bytes`
     and `entries` are of it. `mended` entries had a damaged header, key or integrity hash, which
     their content told; `replaced` ones stood in the file a second time; `refilled` ones came from
-    backups; `unreadable` ones were left out. `lost_names`: so many snapshots and forks are gone
-    altogether, their names with them. `kept_as`: HEAD is the newest version that was complete; a
-    newer one was not, and what is left of it has this snapshot.
+    backups; `unreadable` ones were left out. So were `gap_bytes` of the log in which no entry could
+    be told: what they held is only known where something needs it. `lost_names`: so many snapshots
+    and forks are gone altogether, their names with them. `kept_as`: HEAD is the newest version that
+    was complete; a newer one was not, and what is left of it has this snapshot.
     """
 
     path: str
@@ -56,6 +57,7 @@ class RepairReport:
     replaced: int = 0
     refilled: int = 0
     unreadable: int = 0
+    gap_bytes: int = 0
     changed: tuple[ChangedVersion, ...] = ()
     rebuilt: tuple[RebuiltFolder, ...] = ()
     lost: tuple[LostPath, ...] = ()

@@ -48,8 +48,9 @@ class Rows:
     `kept`: index records of intact entries, to be carried as they stand. `names`: snapshots and
     forks. `mended`: entries that were made whole. `lost`: (KV type and flags, offset, length) of
     what stays unreadable, by key. `roots`: (time, key) of each root that `dir:/` named, the newest
-    first; only where the header does not tell. `places`: how many path keys there were. `index`:
-    the file's own, if it was asked for and holds. `damaged`: something in the log does not hold.
+    first; only where the header does not tell. `gap_bytes`: so many bytes are no entry. `places`:
+    how many path keys there were. `index`: the file's own, if it was asked for and holds.
+    `damaged`: something in the log does not hold.
     """
 
     classes: bytearray
@@ -60,6 +61,7 @@ class Rows:
     roots: list[tuple[int, bytes]] = field(default_factory=list)
     refilled: set[bytes] = field(default_factory=set)
     replaced: int = 0
+    gap_bytes: int = 0
     places: int = 0
     index: Index | None = None
     doubtful_from: int = 1 << 63
@@ -195,8 +197,12 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
     for key, (_, offset, length) in list(rows.lost.items()):
         if _mend(source, rows, offset, length, latest):
             rows.lost.pop(key, None)
+    ends = (source.start, source.end) if source.header is None else ()
     for offset, length in gaps + odd:
-        _mend(source, rows, offset, length, latest)
+        if not _mend(source, rows, offset, length, latest) and (
+            offset not in ends and offset + length not in ends
+        ):
+            rows.gap_bytes += length
     if gaps or odd:
         _ask_index(source, rows, latest)
     for time, offset in sorted(roots, reverse=True):
