@@ -36,9 +36,10 @@ _BATCH_ENTRIES: Final = 160_000
 _BATCH_LEAST: Final = 1_000
 # Live entries whose places are looked at together, at 16 bytes each.
 _LIVE_AT_ONCE: Final = 1_500_000
-# The hot tail lists so many ranges, beside what it needs itself; for good, and for a round.
+# The hot tail lists so many ranges for good, beside what it needs itself.
 _LISTED: Final = c.VOIDS_LISTED_MAX - 64
-_ROUND: Final = _LISTED
+# For the moment of a round it may be more: each costs two syncs.
+_ROUND: Final = 32_000
 # A free range's header hashes all of it, and is written anew where the range is used.
 _PIECE: Final = 64 << 20
 _LEAST_LISTED: Final = 256
@@ -53,6 +54,7 @@ class _RoundVoids(VoidMap):
         """`listed`: void records of the round's ranges."""
         super().__init__(extents)
         self._listed = listed
+        self.most += len(listed) // c.HOT_TAIL_VOID_LENGTH
 
     def __len__(self) -> int:
         return super().__len__() + len(self._listed) // c.HOT_TAIL_VOID_LENGTH

@@ -251,7 +251,7 @@ class Log:
         appended = self.append_at > self.state.region_end
         room = None if appended else self.voids.ending_at(self.state.log_end)
         listed = len(self.voids) + len(self.frozen) + 1
-        need = hot_tail_length(len(table), min(listed, c.VOIDS_LISTED_MAX + len(self.frozen)))
+        need = hot_tail_length(len(table), min(listed, self.voids.most + len(self.frozen)))
         length = -(-need // _TAIL_ROUNDING) * _TAIL_ROUNDING
         if room is not None and room[1] >= length:
             # All of this commit lies in free room before the live tail: the log's end moves down,
@@ -262,7 +262,7 @@ class Log:
             region = (self.append_at, length)
             if self._gap[1]:
                 self.voids.add(*self._gap)
-        self.voids.keep_largest(c.VOIDS_LISTED_MAX)
+        self.voids.keep_largest(self.voids.most)
         return region, self.voids.records() + b"".join(
             encode_void_record(*void) for void in self.frozen
         )

@@ -52,6 +52,8 @@ class VoidMap:
         self._by_length: list[Extent] = []
         self._offsets: list[int] = []
         self._waiting: dict[int, _Void] = {}
+        # How many a hot tail lists at most.
+        self.most = c.VOIDS_LISTED_MAX
         # What was allocated since the last commit.
         self.taken: list[Extent] = []
         for offset, length in extents:
