@@ -148,7 +148,7 @@ class _Repair:
         self._progress.start(None, "Reading the versions")
         complete = Complete(stock, self._jobs)
         versions = Versions(source, rows, stock, records, complete)
-        head = versions.mend(*find_head(source, rows, stock, complete))
+        head = versions.mend(*find_head(source, rows, stock, versions))
         lost = versions.lost()
         put_system_places(stock, versions.system)
         put_head_places(self._sink, stock, head, self._jobs)

@@ -13,40 +13,46 @@ from aeordb.maintenance.repair_entries import Made
 from aeordb.maintenance.repair_rows import Rows
 from aeordb.maintenance.repair_source import Damaged
 from aeordb.maintenance.repair_stock import Stock
-from aeordb.maintenance.repair_versions import Complete
+from aeordb.maintenance.repair_versions import Versions
 from aeordb.native.faults import NativeFault
 from aeordb.storage.protocols import Reader
+from aeordb.tree.directory import EMPTY
 from aeordb.tree.reading import read_record
 from aeordb.tree.walk import walk
 
+_SEARCHED = 3
 _LATEST = 1000
 """So many directories are tried, where nothing else is left."""
 
 
 def find_head(
-    source: Damaged, rows: Rows, stock: Stock, complete: Complete
+    source: Damaged, rows: Rows, stock: Stock, versions: Versions
 ) -> tuple[bytes | None, bytes | None]:
     """(the root that HEAD is to be, None if there is none; a newer one that is not complete).
 
     The header's, as long as nothing can have been committed after it; else the newest complete
     one that `dir:/` named, a snapshot or fork has, or that looks like a root; else the newest.
+    That a folder was empty once is no reason to lose what came after.
     """
     header = source.header
     if header is not None:
         for time, root in rows.roots:
-            if time > header.updated_at and complete.check(root):
+            if time > header.updated_at and versions.is_whole(root):
                 return root, None
         return (header.head if header.head != c.ZERO_HASH else None), None
     newest: bytes | None = None
+    was_empty = False
     seen: set[bytes] = set()
     for root in _candidates(source, rows, stock):
-        if root in seen:
+        if root in seen or root == EMPTY:
+            was_empty |= root == EMPTY
             continue
         seen.add(root)
         newest = newest or root
-        if complete.check(root):
+        # What else is known of lost entries is asked for the newest ones alone: that takes time.
+        if versions.is_whole(root, search=len(seen) <= _SEARCHED):
             return root, newest if newest != root and rows.roots else None
-    return newest, None
+    return newest or (EMPTY if was_empty else None), None
 
 
 def _candidates(source: Damaged, rows: Rows, stock: Stock) -> Iterator[bytes]:

@@ -105,6 +105,15 @@ class Versions:
                 self.lost_names += 1
         return head
 
+    def is_whole(self, root: bytes, *, search: bool = True) -> bool:
+        """Whether a version is complete, if need be with what `search` finds of lost entries."""
+        if self._complete.check(root):
+            return True
+        if not search:
+            return False
+        mended = self._mender.run(root)
+        return mended.root == root and not mended.lost and not mended.rebuilt
+
     def lost(self) -> tuple[LostPath, ...]:
         """The lost paths, each with the versions that lack it and those that still have it."""
         looks = 0

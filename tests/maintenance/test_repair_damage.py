@@ -238,6 +238,29 @@ def test_without_a_header_head_is_the_newest_complete_root(path: Path, model: Mo
     assert state(report) == model.state()
 
 
+def test_without_a_header_what_can_be_found_again_is_complete(path: Path) -> None:
+    """HEAD went back to the empty root of the new file, for one record that stood under its path
+    key as well."""
+    model = prepare(path, STEPS[:2])
+    oracle = Oracle(path)
+    child = oracle.find("/folder/b.bin")
+    assert child is not None
+    wipe(path, oracle.need(child.hash, FILE))
+    damage(path, "both-slots")
+    report = repair(path)
+    assert (report.head, report.complete) == (oracle.head, True)
+    assert state(report) == model.state()
+
+
+def test_without_a_header_the_empty_root_is_no_version_to_go_back_to(path: Path) -> None:
+    model = prepare(path, [s.put_many({"/a": noise("a", 900), "/b": noise("b", 900)})])
+    wipe(path, chunk_of(path, "/a"), start=96)
+    damage(path, "both-slots")
+    report = repair(path)
+    assert [x.path for x in report.lost] == ["/a"]
+    assert state(report) == without(model, "/a").state()
+
+
 def test_only_the_names_of_a_lost_leaf_are_rebuilt(path: Path, model: Model) -> None:
     """A file that was deleted long ago does not come back with the others."""
     with aeordb.open(path) as db:
