@@ -24,6 +24,8 @@ from aeordb.storage.view import make_index
 _ENTRIES_PER_PAGE = 18
 OVERFLOW_LIMIT = 512
 _COPY_BYTES = 4 << 20
+# Entries looked at in one go: what is wanted of a log of large chunks is within its first few.
+_SCAN_ENTRIES = 64
 
 _Row = tuple[int, int, int, int, bytes]
 
@@ -97,7 +99,7 @@ def _boundary(log: Log, edge: int) -> int | None:
 
 def _scan(log: Log, start: int, end: int) -> Iterator[_Row]:
     """Log entries as (offset, length, type, key...) without gaps and free ranges."""
-    for batch in scan_log(log.files.covering(end), start, end):
+    for batch in scan_log(log.files.covering(end), start, end, _SCAN_ENTRIES):
         for entry in batch:
             if entry.type not in (0, c.ENTRY_VOID):
                 yield entry.offset, entry.length, entry.type, entry.time, entry.key
