@@ -35,7 +35,7 @@ from aeordb.storage.voids import Extent, VoidMap
 _BATCH_ENTRIES: Final = 160_000
 _BATCH_LEAST: Final = 1_000
 # Live entries whose places are looked at together, at 16 bytes each.
-_LIVE_AT_ONCE: Final = 1_500_000
+_LIVE_AT_ONCE: Final = 1_600_000
 # The hot tail lists so many ranges for good, beside what it needs itself.
 _LISTED: Final = c.VOIDS_LISTED_MAX - 64
 # For the moment of a round it may be more: each costs two syncs.
@@ -236,14 +236,17 @@ class Freeing:
         log = self._log
         ranges, long = Ranges.join(self._waiting), self._long
         self._waiting, self._long = [], []
-        for part in ranges.parts(_ROUND):
-            self._list(part.records())
-            log.file.write_voids(part)
-        for at in range(0, len(long), _ROUND):
-            extents = long[at : at + _ROUND]
-            self._list(b"".join(encode_void_record(*extent) for extent in extents))
-            for offset, length in extents:
-                _write_void(log, offset, length)
+        parts = [*ranges.parts(_ROUND)] or [Ranges.join([])]
+        while long or parts:
+            part = parts.pop() if parts else Ranges.join([])
+            extents = long[: _ROUND - len(part)]
+            del long[: len(extents)]
+            if part or extents:
+                rows = [encode_void_record(*extent) for extent in extents]
+                self._list(b"".join((part.records(), *rows)))
+                log.file.write_voids(part)
+                for offset, length in extents:
+                    _write_void(log, offset, length)
 
     def _list(self, records: bytes) -> None:
         log = self._log

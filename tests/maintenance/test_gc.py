@@ -1,6 +1,8 @@
 """gc: what versions reach stays as it was, everything else leaves index and log and is free."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +21,7 @@ from aeordb.native.log import rebuild_index, scan_log
 from aeordb.storage.datafile import use_layer
 from aeordb.storage.view import make_index
 from tests.crash.judge import state_of
+from tests.kit.child import ENVIRONMENT
 from tests.kit.fixtures import COMPLETE, fixture_path
 from tests.kit.folders import noise
 from tests.kit.layout import FILE
@@ -228,6 +231,46 @@ def test_a_reader_opened_between_sees_all(db: aeordb.Database) -> None:
     with aeordb.open(db.path, "r") as reader:
         db.put("/b", b"b")
         assert reader["/a"] == noise(39, 500)
+
+
+READER = """
+import os, sys, aeordb
+path, stop = sys.argv[1:]
+print("ready", flush=True)
+rounds = 0
+while not os.path.exists(stop) or rounds == 0:
+    with aeordb.open(path, "r") as db:
+        assert db["/kept"] == bytes(range(256)) * 300
+        assert db.at("v1").read("/old") == b"old" * 9000
+        assert {stat.path for stat in db.walk()} >= {"/kept", "/changing"}
+        assert len(set(db["/changing"])) == 1
+    rounds += 1
+"""
+
+
+def test_readers_in_other_processes_go_on(db: aeordb.Database, tmp_path: Path) -> None:
+    db.put("/old", b"old" * 9000)
+    db.snapshots.create("v1")
+    db.delete("/old")
+    db.put("/kept", bytes(range(256)) * 300)
+    db.put("/changing", b"0" * 20_000)
+    stop = tmp_path / "stop"
+    command = [sys.executable, "-c", READER, db.path, str(stop)]
+    readers = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"ready\n"
+        for number in range(12):
+            db.put("/changing", b"%d" % (number % 10) * 20_000)
+            assert db.gc().garbage_entries > 0
+    finally:
+        stop.touch()
+        codes = [reader.wait() for reader in readers]
+        for reader in readers:
+            assert reader.stdout is not None
+            reader.stdout.close()
+    assert codes == [0, 0]
 
 
 def test_nothing_to_do_changes_nothing(tmp_path: Path) -> None:
