@@ -35,6 +35,7 @@ from aeordb.versions.resolve import resolve
 
 # Fewer ranges of pages are gone through sooner than threads are started.
 _RANGES: Final = 8
+_TRIES: Final = 5
 _ROWS_MAX: Final = 100_000
 _SYSTEM_KEYS: Final = b"".join(directory_path_key(path) for path in SYSTEM_PLACES)
 
@@ -59,7 +60,9 @@ _KIND_OF: Final = {
 }
 
 # What a commit that came meanwhile makes look so: it is no finding then.
-_MOVING: Final = frozenset((v.PATH, v.STRAY, v.MISPLACED, v.PAGE, v.OVERLAP, VOID_WRONG))
+_MOVING: Final = frozenset(
+    (v.PATH, v.STRAY, v.MISPLACED, v.PAGE, v.OVERLAP, v.TIME, v.OUTDATED, VOID_WRONG)
+)
 _REWRITTEN: Final = frozenset((v.PATH, v.STRAY, v.OUTDATED, v.PAGE))
 # Findings about an entry that versions may need.
 _NEEDED: Final = frozenset((f.ENTRY, f.ADDRESS, f.RECORD, f.MISSING, f.TREE, f.INDEX))
@@ -87,29 +90,22 @@ def verify(
     begun = time.monotonic()
     if sample is not None and not 0 < sample <= 1:
         raise UsageError("a sample is more than 0 and at most all")
-    out = f.Collector()
-    subject = Subject(os.fspath(path), out)
     try:
-        run = _Run(subject, out, deep, sample, since, jobs or default_jobs(), progress)
-        try:
-            run.all()
-        finally:
-            progress.finish()
-        return f.VerifyReport(
-            ok=out.found == 0,
-            findings=tuple(out.findings),
-            found=out.found,
-            notes=tuple(out.notes),
-            path=subject.path,
-            head=subject.header.head,
-            entries=run.sums.entries,
-            bytes=run.sums.bytes,
-            versions=len(run.roots.versions),
-            files=run.files,
-            seconds=time.monotonic() - begun,
-        )
+        for attempt in range(_TRIES):
+            subject = Subject(os.fspath(path), out := f.Collector())
+            try:
+                run = _Run(subject, out, deep, sample, since, jobs or default_jobs(), progress)
+                run.all()
+                return run.report(time.monotonic() - begun)
+            except NativeFault as fault:
+                # A page may be a writer's work in progress; else the file cannot be read.
+                if attempt + 1 == _TRIES or not subject.moved:
+                    raise DamagedError(path=subject.path, reason=str(fault)) from None
+            finally:
+                subject.close()
     finally:
-        subject.close()
+        progress.finish()
+    raise AssertionError("unreachable")
 
 
 class _Run:
@@ -137,6 +133,22 @@ class _Run:
         self.roots = Roots(())
         self.sums = Sums()
         self.files = 0
+
+    def report(self, seconds: float) -> f.VerifyReport:
+        """What was found."""
+        return f.VerifyReport(
+            ok=self._out.found == 0,
+            findings=tuple(self._out.findings),
+            found=self._out.found,
+            notes=tuple(self._out.notes),
+            path=self._subject.path,
+            head=self._subject.header.head,
+            entries=self.sums.entries,
+            bytes=self.sums.bytes,
+            versions=len(self.roots.versions),
+            files=self.files,
+            seconds=seconds,
+        )
 
     def all(self) -> None:
         """Everything, in order."""
@@ -265,8 +277,8 @@ class _Run:
                 )
         if left_out:
             out.note(
-                "Something was committed meanwhile: index and path keys that changed with it "
-                "were not compared."
+                "Something was committed meanwhile: what it changed of index, path keys and free "
+                "space was not compared."
             )
         if self.sums.unindexed and subject.state.ours and not subject.rebuilt:
             out.note(
@@ -275,10 +287,16 @@ class _Run:
             )
 
     def _is_newer(self, row: Row) -> bool:
-        """Whether a commit that came meanwhile may be why."""
+        """Whether a commit that came meanwhile may be why.
+
+        What the index of the view has stays where it is. All else may become free space, and be
+        written to: gc takes entries from the index first, and lists them as free later.
+        """
         if row.code in _MOVING:
             return True
-        if row.code != v.LOST:
+        if row.code != v.LOST and not is_live(self._subject.index, row):
+            return True
+        if row.code != v.LOST and _KIND_OF.get(row.code) != f.ENTRY:
             return False
         try:
             source = self._subject.files.covering(row.offset + row.length)

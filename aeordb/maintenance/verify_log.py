@@ -159,7 +159,10 @@ def _read_file(view: View, row: Row) -> Content | None:
 
 def is_live(index: Index, row: Row) -> bool:
     """Whether the index points to this very entry."""
-    found = index.find(row.key) if len(row.key) == c.HASH_LENGTH else None
+    try:
+        found = index.find(row.key)
+    except NativeFault:
+        return False
     return found is not None and found[1] == row.offset
 
 

@@ -396,6 +396,34 @@ def test_commits_while_it_runs(tmp_path: Path) -> None:
         assert Writing.step > 10
 
 
+COLLECTING = """
+import random, sys, aeordb
+chance = random.Random(1)
+with aeordb.open(sys.argv[1]) as db:
+    for number in range(25):
+        with db.transaction() as tx:
+            for _ in range(chance.randint(1, 300)):
+                path = f"/many/{chance.randrange(900):04}"
+                tx.put(path, chance.randbytes(chance.randint(1, 2000)))
+        if number % 5 == 4:
+            try:
+                db.gc()
+            except aeordb.LockedError:
+                pass
+"""
+
+
+def test_beside_a_process_that_writes_and_collects(tmp_path: Path) -> None:
+    """Free space that is written to again while it is read is no damage."""
+    path = tmp_path / "data.aeordb"
+    many(path)
+    child = subprocess.Popen([sys.executable, "-c", COLLECTING, path], env=ENVIRONMENT)
+    while child.poll() is None:
+        assert aeordb.verify(path).findings == ()
+    assert child.returncode == 0
+    assert aeordb.verify(path).ok
+
+
 operations = st.lists(
     st.tuples(
         st.sampled_from(
