@@ -60,7 +60,11 @@ def test_cut_at_any_call_of_a_gc(name: str, first: Step, path: Path, tmp_path: P
     recording = record(path, SCENARIOS[name], model=model)
     assert recording.error is None
     judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 4)
-    judge.check_all(Disk({}, torn=12 if s.FULL else 2), write_every=1 if s.FULL else 5)
+    judge.check_all(
+        Disk({}, torn=12 if s.FULL else 2),
+        every=1 if s.FULL else 2,
+        write_every=1 if s.FULL else 5,
+    )
     assert judge.written
 
 

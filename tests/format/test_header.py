@@ -1,6 +1,7 @@
 """Header slots: what a writer writes, a reader reads; what was harmed is refused by its kind."""
 
 import struct
+import weakref
 import zlib
 from dataclasses import replace
 
@@ -159,3 +160,18 @@ def test_a_kv_block_must_lie_in_the_file() -> None:
     ):
         with pytest.raises(FormatError):
             check_kv_block(header, length)
+
+
+def test_a_slot_that_cannot_be_read_keeps_nothing_alive() -> None:
+    """The faults of slots were kept with their tracebacks, in a cycle: views of a new database (its
+    second slot is zero) held their reader's locks until the collector came by, against gc."""
+
+    class Thing:
+        pass
+
+    def read() -> weakref.ref[Thing]:
+        thing = Thing()
+        live_slot(NEW.encode() + EMPTY_SLOT)
+        return weakref.ref(thing)
+
+    assert read()() is None
