@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from aeordb.server.threads import Threads
+    from aeordb.server.uploads import Memory
 
 BLOCK: Final = 256 << 10
+# While there is memory for it: each block costs two changes of thread.
+_LARGE: Final = 1 << 20
+_AT_ONCE: Final = 3  # read ahead, being sent, and what the connection holds
 
 
 class Stream(Response):
@@ -27,6 +31,7 @@ class Stream(Response):
     def __init__(
         self,
         threads: Threads,
+        memory: Memory,
         read: Callable[[int], bytes],
         length: int,
         *,
@@ -36,12 +41,16 @@ class Stream(Response):
     ) -> None:
         super().__init__(None, status, {**headers, "content-length": str(length)})
         self._threads = threads
+        self._memory = memory
+        self._block = BLOCK
         self._read = read
         self._left = length
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it. What cannot be read ends the connection: no half answer passes for a whole."""
+        if self._left > BLOCK and self._memory.take(_AT_ONCE * _LARGE):
+            self._block = _LARGE
         gone = asyncio.create_task(_until_gone(receive))
         ahead: asyncio.Future[bytes] | None = None
         try:
@@ -70,6 +79,8 @@ class Stream(Response):
                 )
         finally:
             gone.cancel()
+            if self._block == _LARGE:
+                self._memory.give(_AT_ONCE * _LARGE)
             if ahead is not None:
                 # A thread may still be reading; the file is closed behind it.
                 await asyncio.wait([ahead])
@@ -78,7 +89,7 @@ class Stream(Response):
             await self._threads.run(self._close)
 
     def _next(self) -> asyncio.Future[bytes]:
-        count = min(BLOCK, self._left)
+        count = min(self._block, self._left)
         return asyncio.ensure_future(self._threads.run(self._read, count))
 
 

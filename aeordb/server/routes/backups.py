@@ -248,7 +248,7 @@ async def _write(
     }
     length = os.fstat(fd).st_size
     file = os.fdopen(fd, "rb", buffering=0)
-    return Stream(threads, file.read, length, close=file.close, headers=headers)
+    return Stream(threads, state.memory, file.read, length, close=file.close, headers=headers)
 
 
 def _to_disk(body: Body, folder: BackupDir) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aeordb import Progress, Stat, Transaction
-    from aeordb.server.threads import Threads
 
 router = APIRouter(tags=["files"])
 
@@ -165,8 +164,16 @@ async def get_file(
         return Response(found.data, status, headers)
     file = found.file
     length = found.last - found.first + 1
-    threads: Threads = request.app.state.threads
-    return Stream(threads, file.read, length, close=file.close, status=status, headers=headers)
+    state = request.app.state
+    return Stream(
+        state.threads,
+        state.memory,
+        file.read,
+        length,
+        close=file.close,
+        status=status,
+        headers=headers,
+    )
 
 
 @router.head("/files/{path:path}", response_model=None, responses={200: _HEADERS, **_READ})
