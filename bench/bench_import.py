@@ -133,7 +133,7 @@ def large(
     works = [first(database, export, peak), again(database, export, peak), copy(export, place)]
     if make is half:
         works.append(decompress(source))
-    our_time, second_time, copy_time, *others = in_turns(rounds, *works)
+    our_time, second_time, copy_time, *others = in_turns(rounds, place, length, *works)
     print(
         f"large files, {name}, {length / 1e6:.0f} MB, {export.stat().st_size / 1e6:.0f} MB stored"
     )

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import aeordb
 from aeordb.database.transaction import Transaction
-from aeordb.tree.ingest import NewFile, store_small_files
 from aeordb.tree.paths import parse_path
+from aeordb.tree.small_files import NewFile, append_prepared, prepare
 
 PER_FOLDER = 500
 BATCH = 2_000
@@ -40,8 +40,10 @@ def make(path: Path, files: int) -> list[str]:
 def put_batch(tx: Transaction, names: list[str]) -> None:
     """Puts files of about 100 bytes, hashed many at once."""
     files = [NewFile(name, "text/plain", 1, 2, name.encode() * 4) for name in names]
-    for file, stored in zip(files, store_small_files(tx.writer, files), strict=True):
-        tx.edit.put_child(parse_path(file.path), stored.child)
+    prepared = prepare(files, tx.writer.now())
+    append_prepared(tx.writer, prepared)
+    for file, child in zip(files, prepared.children, strict=True):
+        tx.edit.put_child(parse_path(file.path), child)
 
 
 def median_us(run: Callable[[], object], times: int) -> float:

@@ -332,6 +332,12 @@ int aeor_blake3_pieces(const uint8_t *buffer, size_t buffer_length, const uint64
     return AEOR_OK;
 }
 
+uint64_t aeor_blake3_total(const uint64_t *lengths, size_t count) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++) total += lengths[i];
+    return total;
+}
+
 int aeor_blake3_joined(const uint8_t *buffer, size_t buffer_length, const uint64_t *lengths,
                        size_t count, const uint8_t *prefix, size_t prefix_length, uint8_t *out) {
     if (prefix_length > AEOR_BLAKE3_PREFIX) return AEOR_ERR_ARGUMENT;

@@ -161,25 +161,30 @@ int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
                    uint64_t *bad_at) {
     struct aeor_children children;
     struct aeor_child child;
-    uint64_t number = 0, at = 0;
-    int found = AEOR_ABSENT;
-    int code = aeor_node_kind(value, length) == AEOR_NODE_FLAT
-                   ? aeor_children_start(&children, value, length)
-                   : AEOR_ERR_NODE_KIND;
+    uint64_t number = 0, at;
+    int found = AEOR_ABSENT, kind = aeor_node_kind(value, length);
+    bool placed = false;
+    int code = kind != AEOR_NODE_INTERNAL ? aeor_children_start(&children, value, length)
+                                          : AEOR_ERR_NODE_KIND;
     if (code != AEOR_OK) {
         *bad_at = 0;
         return code;
     }
+    at = children.cursor.at;
     while ((code = aeor_children_next(&children, &child)) == AEOR_OK) {
-        if (found == AEOR_ABSENT && child.name_length == name_length &&
-            memcmp(value + child.name_at, name, name_length) == 0) {
-            found = AEOR_OK;
+        int order = placed ? 1
+                           : compare_names(value + child.name_at, child.name_length, name,
+                                           name_length);
+        if (order == 0 || (order > 0 && !placed && kind == AEOR_NODE_LEAF)) {
+            if (order == 0) found = AEOR_OK;
+            placed = true;
             *start = at;
-            *end = children.cursor.at;
+            *end = order == 0 ? children.cursor.at : at;
         }
         at = children.cursor.at;
         number++;
     }
+    if (!placed) *start = *end = at;
     *count = number;
     *bad_at = children.cursor.at;
     return code == AEOR_ABSENT ? found : code;

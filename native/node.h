@@ -43,8 +43,9 @@ int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
 int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
                    uint64_t name_length, struct aeor_child *child, uint64_t *bad_at);
 
-/* Where the child of that name begins and ends in a flat listing, or AEOR_ABSENT; *count: of all
- * its children.  All of the listing is parsed. */
+/* Where the child of that name begins and ends in a flat listing or a leaf; *count: of all its
+ * children.  AEOR_ABSENT: where it would be put in, behind the others or in the order of a leaf.
+ * All of the node is parsed. */
 int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
                    uint64_t name_length, uint64_t *start, uint64_t *end, uint64_t *count,
                    uint64_t *bad_at);

@@ -124,6 +124,11 @@ def encode_listing(children: Iterable[bytes]) -> bytes:
     return b"".join(children)
 
 
+def leaf_head(count: int) -> bytes:
+    """How a leaf of so many children begins."""
+    return _node_head(c.NODE_LEAF, count)
+
+
 def encode_leaf(children: Sequence[bytes]) -> bytes:
     """A leaf's value from encoded children, which must be sorted by the bytes of their names."""
     return _node_head(c.NODE_LEAF, len(children)) + b"".join(children)

@@ -77,8 +77,9 @@ def blake3_many(inputs: Sequence[bytes | memoryview], prefix: bytes = b"") -> li
         batch = inputs[start : start + _BATCH]
         lengths = array("Q", map(len, batch))
         out = bytearray(HASH_SIZE * len(batch))
-        tail = (_words(lengths), len(batch), prefix, len(prefix), _bytes(out))
-        if sum(lengths) <= _JOINED * len(batch):
+        words = _words(lengths)
+        tail = (words, len(batch), prefix, len(prefix), _bytes(out))
+        if lib.aeor_blake3_total(words, len(batch)) <= _JOINED * len(batch):
             joined = b"".join(batch)
             _check(lib.aeor_blake3_joined(joined, len(joined), *tail))
         else:

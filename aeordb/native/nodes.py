@@ -54,19 +54,29 @@ def dir_find(value: bytes, name: bytes) -> ChildFields | bytes | None:
 
 
 def child_span(value: bytes, name: bytes) -> tuple[int, int, int]:
-    """In a flat listing: (where the child of that name begins, where it ends, how many there are).
+    """In a flat listing or leaf: (where the child of that name begins, where it ends, how many
+    there are).
 
-    A name that is not there begins and ends behind the last child. Raises NodeFault.
+    A name that is not there begins and ends where it is to be put in: behind the last child, or in
+    the order of a leaf. Raises NodeFault.
     """
     found = ffi.new("uint64_t[4]")
     code = lib.aeor_node_span(
         value, len(value), name, len(name), found, found + 1, found + 2, found + 3
     )
-    if code == lib.AEOR_ABSENT:
-        return len(value), len(value), int(found[2])
-    if code != lib.AEOR_OK:
+    if code not in (lib.AEOR_OK, lib.AEOR_ABSENT):
         raise NodeFault(found[3], code)
     return int(found[0]), int(found[1]), int(found[2])
+
+
+def key_below(value: bytes, name: bytes) -> int:
+    """In an internal node: where the key stands of the node below that has the name. NodeFault."""
+    child: Any = ffi.new("struct aeor_child *")
+    bad_at: Any = ffi.new("uint64_t *")
+    code = lib.aeor_node_find(value, len(value), name, len(name), child, bad_at)
+    if code != lib.AEOR_BELOW:
+        raise NodeFault(bad_at[0], code)
+    return int(child.hash_at)
 
 
 def children(value: bytes) -> list[ChildFields]:

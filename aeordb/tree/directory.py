@@ -104,10 +104,14 @@ def edit_directory(
     if directory is None or directory == c.ZERO_HASH:
         return _edit_listing(writer, None, Listing(()), edits)
     entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
+    done = None
     if len(edits) <= _FEW and node_kind(entry.value) == FLAT:
         done = _splice_listing(writer, directory, entry.value, edits)
-        if done is not None:
-            return done
+    elif len(edits) == 1:
+        ((name, child),) = edits.items()
+        done = btree.splice(writer, directory, entry.value, name, child)
+    if done is not None:
+        return done
     root = btree.decode(directory, entry)
     if isinstance(root, Listing):
         return _edit_listing(writer, directory, root, edits)

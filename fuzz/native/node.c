@@ -29,6 +29,10 @@ static void check_children(const uint8_t *data, size_t size) {
         require(child.name_at <= name_at && child.name_length == name_length);
     }
     free(columns);
+    uint64_t start, end;
+    code = aeor_node_span(data, size, (const uint8_t *)"b", 1, &start, &end, &again, &bad_at);
+    require(code == AEOR_OK || code == AEOR_ABSENT);
+    require(again == count && start <= end && end <= size && (code == AEOR_OK) == (start < end));
 }
 
 static void check_internal(const uint8_t *data, size_t size) {

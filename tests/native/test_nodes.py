@@ -1,6 +1,7 @@
 """The parsers of nodes and records against plain ones in Python."""
 
 import struct
+from bisect import bisect
 from collections.abc import Callable
 from typing import Any
 
@@ -230,3 +231,39 @@ def test_lengths_beyond_the_value() -> None:
     head = bytes(4) + bytes(24) + bytes(4)
     with pytest.raises(NodeFault, match="ends in the middle"):
         nodes.file_fields(head + b"\xff" * 4, 0)
+
+
+def test_where_a_child_stands_or_would_stand() -> None:
+    """A flat listing takes new names behind the others, a leaf in its order."""
+    names = [b"b", b"bb", b"d", b"\xff"]
+    flat = [encode(name) for name in (b"d", b"b", b"\xff", b"bb")]
+    leaf = [encode(name) for name in names]
+    head = b"\0" + struct.pack("<H", len(leaf))
+    for value, parts, first in ((b"".join(flat), flat, 0), (head + b"".join(leaf), leaf, 3)):
+        for part in parts:
+            name = part[59 : 59 + part[57]]
+            start, end, count = nodes.child_span(value, name)
+            assert (value[start:end], count) == (part, 4)
+        for name in (b"a", b"ba", b"c", b"e", b"\xff\xff"):
+            at = bisect(names, name)
+            place = first + sum(map(len, leaf[:at])) if first else len(value)
+            assert nodes.child_span(value, name) == (place, place, 4)
+    for value in (head[:1] + b"\1\0" + b"".join(leaf), b"\1\0\0" + bytes(32), flat[0][:-1]):
+        with pytest.raises(NodeFault):
+            nodes.child_span(value, b"b")
+
+
+def test_where_the_key_of_the_node_below_stands() -> None:
+    value = b"\1\2\0" + b"\1\0d" + b"\1\0m" + b"A" * 32 + b"B" * 32 + b"C" * 32
+    keys = len(value) - 96
+    below = {b"a": 0, b"d": 1, b"e": 1, b"lz": 1, b"m": 2, b"z": 2}
+    for name, number in below.items():
+        assert nodes.key_below(value, name) == keys + 32 * number
+    for bad in (value[:-1], value + b"x", b"\0\0\0", b"", value[:5] + b"m" + value[6:]):
+        with pytest.raises(NodeFault):
+            nodes.key_below(bad, b"a")
+
+
+def encode(name: bytes) -> bytes:
+    fields = struct.pack("<B32sQqqH", 2, b"k" * 32, 5, 1, 2, len(name))
+    return fields + name + struct.pack("<H", 0) + struct.pack("<QQ", 7, 0)

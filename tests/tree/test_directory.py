@@ -146,9 +146,38 @@ def test_one_insert_costs_the_depth() -> None:
     directory, _ = edit_directory(writer, None, numbered(10_000, step=2))
     appends = len(writer.log)
     writer.reads.clear()
-    edit_directory(writer, directory, {"n0010001": file_child("n0010001")})
-    assert writer.reads.total() <= 3
+    # Into a full leaf, which splits: what leads to it is read again, to be taken apart.
+    directory, _ = edit_directory(writer, directory, {"n0010001": file_child("n0010001")})
+    assert writer.reads.total() <= 5
     assert len(writer.log) - appends <= 4
+    appends = len(writer.log)
+    writer.reads.clear()
+    edit_directory(writer, directory, {"n0010003": file_child("n0010003")})
+    assert writer.reads.total() <= 3
+    assert len(writer.log) - appends <= 3
+
+
+@given(
+    st.integers(256, 700),
+    st.lists(st.tuples(st.integers(0, 1500), st.sampled_from("pxd")), max_size=60),
+)
+@settings(max_examples=60, deadline=None)
+def test_edits_in_the_bytes_are_edits_of_the_parts(
+    count: int, edits: list[tuple[int, str]]
+) -> None:
+    """One edit by itself is made in the nodes' bytes; with another one nodes are taken apart."""
+    one, two = FakeWriter(), FakeWriter()
+    first, _ = edit_directory(one, None, numbered(count, step=2))
+    second, _ = edit_directory(two, None, numbered(count, step=2))
+    for number, what in edits:
+        name = f"n{number:07}"
+        child = None if what == "d" else file_child(name, what)
+        got = edit_directory(one, first, {name: child})
+        want = edit_directory(two, second, {name: child, "nowhere": None})
+        assert got == want
+        (first, _), (second, _) = got, want
+    for key in two.live:
+        assert two.live[key].value == one.live[key].value
 
 
 def test_a_hundred_thousand_in_and_out_again() -> None:
