@@ -1,6 +1,7 @@
 #include "page.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "crc32.h"
 #include "map.h"
@@ -265,4 +266,15 @@ int aeor_checkpoint_replay(const uint8_t *leads, uint64_t count, uint64_t pages,
     }
     *used = i;
     return AEOR_OK;
+}
+
+uint64_t aeor_pages_write(int fd, uint64_t kv_offset, const uint32_t *numbers,
+                          const uint8_t *images, uint64_t count) {
+    for (uint64_t start = 0, end; start < count; start = end) {
+        for (end = start + 1; end < count && numbers[end] == numbers[end - 1] + 1; end++) continue;
+        size_t length = (size_t)(end - start) * AEOR_PAGE;
+        off_t at = (off_t)(kv_offset + (uint64_t)numbers[start] * AEOR_PAGE);
+        if (pwrite(fd, images + start * AEOR_PAGE, length, at) != (ssize_t)length) return start;
+    }
+    return count;
 }

@@ -48,6 +48,10 @@ int aeor_checkpoint(const uint8_t *map, uint64_t map_length, uint64_t kv_offset,
  * records these take. */
 int aeor_checkpoint_replay(const uint8_t *leads, uint64_t count, uint64_t pages, bool drops,
                            uint64_t limit, uint64_t *used, struct aeor_checkpoint *result);
+
+/* Writes pages into the block at `kv_offset`, neighbours in one call; how many before an error. */
+uint64_t aeor_pages_write(int fd, uint64_t kv_offset, const uint32_t *numbers,
+                          const uint8_t *images, uint64_t count);
 /* end cdef */
 
 #define AEOR_PAGE 1450
@@ -73,7 +77,9 @@ static inline uint8_t *aeor_page_entry(uint8_t *image, uint32_t position) {
 static inline uint32_t aeor_page_find(const uint8_t *image, uint32_t count, const uint8_t *key) {
     uint32_t position = 0;
     const uint8_t *entry = image + AEOR_PAGE_HEADER;
-    while (position < count && memcmp(entry, key, AEOR_HASH) != 0) {
+    uint64_t first = aeor_get64(key);
+    while (position < count &&
+           (aeor_get64(entry) != first || memcmp(entry, key, AEOR_HASH) != 0)) {
         position++;
         entry += AEOR_PAGE_ENTRY;
     }

@@ -25,9 +25,15 @@ struct visiting {
     const uint32_t *marks;
     struct aeor_fault *fault;
     bool marked_only;
+    uint64_t low, last; /* only entries that begin there */
     int (*visit)(void *context, bool marked, const uint8_t *key, const uint8_t *behind_key);
     void *context;
 };
+
+static bool wanted(const struct visiting *visiting, const uint8_t *behind_key) {
+    uint64_t offset = aeor_get64(behind_key + 1);
+    return offset >= visiting->low && offset <= visiting->last;
+}
 
 static int visit_page(struct visiting *visiting, uint64_t page) {
     uint8_t image[AEOR_PAGE];
@@ -37,6 +43,7 @@ static int visit_page(struct visiting *visiting, uint64_t page) {
     if (code != AEOR_OK) return fail(visiting->fault, code, NULL, 0, page);
     for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
         const uint8_t *entry = aeor_page_entry(image, at);
+        if (!wanted(visiting, entry + AEOR_HASH)) continue;
         bool marked = visiting->marks == NULL
                           ? aeor_index_counts(visiting->index, entry)
                           : is_set(visiting->marks, page * AEOR_PAGE_ENTRIES + at);
@@ -49,16 +56,23 @@ static int visit_page(struct visiting *visiting, uint64_t page) {
     return code;
 }
 
-static int visit_all(struct visiting *visiting) {
-    const struct aeor_index *index = visiting->index;
-    uint64_t pages = index->no_pages ? 0 : index->pages, slots = aeor_index_slots(index);
+static int visit_pages(struct visiting *visiting, uint64_t first, uint64_t last) {
+    uint64_t pages = visiting->index->no_pages ? 0 : visiting->index->pages;
     int code = AEOR_OK;
-    for (uint64_t page = 0; page < pages && code == AEOR_OK; page++) {
+    for (uint64_t page = first; page < pages && page < last && code == AEOR_OK; page++) {
         if (visiting->marked_only && visiting->marks != NULL && visiting->marks[page] == 0) continue;
         code = visit_page(visiting, page);
     }
+    return code;
+}
+
+static int visit_tables(struct visiting *visiting) {
+    const struct aeor_index *index = visiting->index;
+    uint64_t pages = index->no_pages ? 0 : index->pages, slots = aeor_index_slots(index);
+    int code = AEOR_OK;
     for (uint64_t slot = pages * AEOR_PAGE_ENTRIES; slot < slots && code == AEOR_OK; slot++) {
         const uint8_t *record = aeor_index_record(index, slot);
+        if (!wanted(visiting, record + AEOR_RECORD_KV)) continue;
         bool marked = visiting->marks == NULL ? !(record[AEOR_RECORD_KV] & AEOR_KV_DELETED)
                                               : is_set(visiting->marks, slot);
         if (!marked && (visiting->marked_only || record[AEOR_RECORD_KV] & AEOR_KV_DELETED)) {
@@ -100,12 +114,21 @@ static int survey_entry(void *context, bool marked, const uint8_t *key,
     return AEOR_OK;
 }
 
-int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uint64_t start,
-                      uint64_t end, struct aeor_survey *survey, struct aeor_fault *fault) {
+int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                      uint64_t last, uint64_t start, uint64_t end, struct aeor_survey *survey,
+                      struct aeor_fault *fault) {
     struct surveying surveying = {survey, start, end};
-    struct visiting visiting = {index, marks, fault, false, survey_entry, &surveying};
-    memset(survey, 0, sizeof *survey);
-    return visit_all(&visiting);
+    struct visiting visiting = {index, marks, fault, false, 0, UINT64_MAX, survey_entry, &surveying};
+    int code = visit_pages(&visiting, first, last);
+    return code == AEOR_OK && first == 0 ? visit_tables(&visiting) : code;
+}
+
+void aeor_survey_add(struct aeor_survey *survey, const struct aeor_survey *other) {
+    survey->live += other->live;
+    survey->live_bytes += other->live_bytes;
+    survey->garbage += other->garbage;
+    survey->garbage_bytes += other->garbage_bytes;
+    for (int i = 0; i < AEOR_SWEEP_BINS; i++) survey->bins[i] += other->bins[i];
 }
 
 int aeor_sweep_garbage(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
@@ -153,7 +176,7 @@ int aeor_sweep_tables(const struct aeor_index *index, const uint32_t *marks,
 }
 
 struct gathering {
-    uint64_t low, high, count, capacity;
+    uint64_t count, capacity;
     struct aeor_plan_item *items;
 };
 
@@ -161,7 +184,6 @@ static int gather(void *context, bool marked, const uint8_t *key, const uint8_t 
     struct gathering *gathering = context;
     uint64_t offset = aeor_get64(behind_key + 1);
     (void)marked, (void)key;
-    if (offset < gathering->low || offset >= gathering->high) return AEOR_OK;
     if (gathering->count == gathering->capacity || offset >> 55) return AEOR_ERR_ARGUMENT;
     gathering->items[gathering->count++] = (struct aeor_plan_item){
         offset << 8 | (behind_key[0] & AEOR_KV_TYPE), aeor_get32(behind_key + 9), 0};
@@ -171,9 +193,12 @@ static int gather(void *context, bool marked, const uint8_t *key, const uint8_t 
 int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t low,
                        uint64_t high, struct aeor_plan_item *items, uint64_t capacity,
                        uint64_t *count, struct aeor_fault *fault) {
-    struct gathering gathering = {low, high, 0, capacity, items};
-    struct visiting visiting = {index, marks, fault, true, gather, &gathering};
-    int code = visit_all(&visiting);
+    struct gathering gathering = {0, capacity, items};
+    struct visiting visiting = {index, marks, fault, true, low, high - 1, gather, &gathering};
+    *count = 0;
+    if (high <= low) return AEOR_OK;
+    int code = visit_pages(&visiting, 0, UINT64_MAX);
+    if (code == AEOR_OK) code = visit_tables(&visiting);
     if (code != AEOR_OK) return code;
     aeor_plan_sort(items, gathering.count);
     *count = gathering.count;

@@ -15,9 +15,13 @@ struct aeor_survey {
     uint64_t bins[4096]; /* live entries by where they begin in the log, in equal parts of it */
 };
 
-/* Counts the whole index.  `start` and `end` are those of the log. */
-int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uint64_t start,
-                      uint64_t end, struct aeor_survey *survey, struct aeor_fault *fault);
+/* Adds up the pages first to last - 1, and with first 0 the tables.  `start` and `end` are those of
+ * the log. */
+int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                      uint64_t last, uint64_t start, uint64_t end, struct aeor_survey *survey,
+                      struct aeor_fault *fault);
+
+void aeor_survey_add(struct aeor_survey *survey, const struct aeor_survey *other);
 
 /* Adds deleted records for the entries of pages from `first` on that are not marked and that no
  * table overlays.  Ends before page *next: at `last`, or where the pages that lose an entry hold

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from aeordb.backup.mark import damage, with_state
 from aeordb.backup.sink import stage_for_keys
@@ -17,6 +19,7 @@ from aeordb.maintenance.sweep import Freeing, drop, find_rooms, thaw_all
 from aeordb.native.faults import NativeFault
 from aeordb.native.index import Index
 from aeordb.native.sweep import survey
+from aeordb.parallel.threads import in_order
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.commit import Log
 from aeordb.storage.state import State
@@ -66,22 +69,24 @@ def plan_gc(
     Raises DamagedError where a version is not whole.
     """
     begun = time.perf_counter()
+    workers = jobs or default_jobs()
     view = store.view()
     roots: list[bytes] = []
     try:
 
         def work(index: Index, state: State) -> GcReport:
-            found = check_roots(
-                find_roots(index, state.header.head, jobs=jobs or default_jobs()), store.path
-            )
+            found = check_roots(find_roots(index, state.header.head, jobs=workers), store.path)
             roots[:] = [root.root for root in found.roots]
-            marks = mark_live(index, found, jobs=jobs or default_jobs(), progress=progress)
+            marks = mark_live(index, found, jobs=workers, progress=progress)
             start, end = state.header.log_start, state.log_end
-            counted = survey(index, marks, start, end)
+            turns = partial(in_order, workers)
+            counted = survey(index, marks, start, end, in_turn=turns)
             room = reclaimed = 0
-            for batch in find_rooms((start, end, end), state.voids, index, marks, counted):
-                room += batch.bytes
-                reclaimed += batch.reclaimed
+            log = (start, end, end)
+            with closing(find_rooms(log, state.voids, index, marks, counted, workers)) as batches:
+                for batch in batches:
+                    room += batch.bytes
+                    reclaimed += batch.reclaimed
             size = os.fstat(store.fd).st_size
             length = compact_length(counted.live, counted.live_bytes)
             return GcReport(
@@ -169,7 +174,8 @@ class _Collection:
             )
             marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
             start, end = log.state.header.log_start, log.state.log_end
-            counted = survey(index, marks, start, end)
+            turns = partial(in_order, self._jobs)
+            counted = survey(index, marks, start, end, in_turn=turns)
         except NativeFault as fault:
             raise self._damage(found, fault) from None
         drop(log, index, marks, counted, self._patience, self._progress)
@@ -177,9 +183,15 @@ class _Collection:
         # All that the index still has is live.
         state = log.state
         places = find_rooms(
-            (start, end, state.log_end), state.voids, make_index(log.files, state), None, counted
+            (start, end, state.log_end),
+            state.voids,
+            make_index(log.files, state),
+            None,
+            counted,
+            self._jobs,
         )
-        reclaimed = Freeing(log, self._progress).run(places, state.log_end - start)
+        with closing(places):
+            reclaimed = Freeing(log, self._progress).run(places, state.log_end - start)
         # Directory nodes that it keeps may be garbage now.
         log.recent.clear()
         state = log.state

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from functools import lru_cache
-from typing import Final
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 
 from aeordb.errors import LockedError, NotDurableError
 from aeordb.format import constants as c
@@ -21,11 +21,14 @@ from aeordb.format.hottail import encode_void_record, hot_tail_length
 from aeordb.native.framing import void_header
 from aeordb.native.index import Index
 from aeordb.native.log import scan_log
-from aeordb.native.pages import page_of
+from aeordb.native.pages import Checkpoint, page_of
+from aeordb.native.pages import checkpoint as merge_records
 from aeordb.native.sweep import Ranges, Room, Rooms, Survey, garbage_records, rooms, table_records
+from aeordb.native.table import Table
 from aeordb.native.walk import Marks
+from aeordb.parallel.threads import ahead, in_order
 from aeordb.progress import Progress
-from aeordb.storage.checkpoint import checkpoint, plan_checkpoint
+from aeordb.storage.checkpoint import checkpoint
 from aeordb.storage.commit import Log
 from aeordb.storage.locks import VIEW_BYTE, ExclusiveLock, readers
 from aeordb.storage.recovery import thaw
@@ -35,7 +38,7 @@ from aeordb.storage.voids import Extent, VoidMap
 _BATCH_ENTRIES: Final = 160_000
 _BATCH_LEAST: Final = 1_000
 # Live entries whose places are looked at together, at 16 bytes each.
-_LIVE_AT_ONCE: Final = 1_600_000
+_LIVE_AT_ONCE: Final = 800_000
 # The hot tail lists so many ranges for good, beside what it needs itself.
 _LISTED: Final = c.VOIDS_LISTED_MAX - 64
 # For the moment of a round it may be more: each costs two syncs.
@@ -78,6 +81,20 @@ def thaw_all(log: Log, patience: float) -> None:
         raise LockedError(path=log.file.path, pid=None, readers=max(1, readers(log.file.fd)))
 
 
+class _Batch(NamedTuple):
+    """What one step takes out of the index: a checkpoint of the pages from `first` to `after`.
+
+    `plan` and a `table` of its lead records are None where no page of these changes; `overlaid`
+    are the tables' records of these pages, which their hot tail had so far.
+    """
+
+    first: int
+    after: int
+    overlaid: bytes
+    plan: Checkpoint | None
+    table: Table | None
+
+
 def drop(
     log: Log, index: Index, marks: Marks, found: Survey, patience: float, progress: Progress
 ) -> None:
@@ -94,30 +111,60 @@ def drop(
     first = 0
     progress.start(pages, "Dropping garbage from the index")
     while first < pages:
+        # Each is made while the one before it is on its way to the disk: they share no page.
+        with closing(ahead(_batches(log, index, marks, waiting, first, most))) as batches:
+            for batch in batches:
+                full = overflow + (batch.plan.overflow_records if batch.plan else batch.overlaid)
+                rest = b"".join(record for page, record in waiting if page >= batch.after)
+                if batch.plan and not _take_out(log, batch, full + rest, most, patience):
+                    break
+                overflow = full
+                waiting = [row for row in waiting if row[0] >= batch.after]
+                progress.advance(batch.after - batch.first)
+                first = batch.after
+        if first < pages:
+            most //= 8
+
+
+def _take_out(log: Log, batch: _Batch, tail: bytes, most: int, patience: float) -> bool:
+    """Commits one batch, with these records behind its own; False if it is to be a smaller one."""
+    assert batch.plan
+    plan = batch.plan._replace(overflow_records=tail)
+    before = log.state.header.sequence
+    try:
+        with ExclusiveLock(log.file.path, log.file.fd, VIEW_BYTE, patience):
+            checkpoint(log, plan, log.state.header.head, drops=True, table=batch.table)
+    except NotDurableError:
+        committed = log.state.header.sequence != before
+        if committed or log.file.broken is not None or most <= _BATCH_LEAST:
+            raise
+        # Hardly any room on the disk: smaller steps need less of it.
+        log.undo()
+        return False
+    return True
+
+
+def _batches(
+    log: Log, index: Index, marks: Marks, waiting: list[tuple[int, bytes]], first: int, most: int
+) -> Generator[_Batch, None, None]:
+    """The batches from page `first` on; `waiting` are the tables' records by page."""
+    header = log.state.header
+    source = log.files.covering(header.log_start)
+    while first < header.pages:
         records, after = garbage_records(index, marks, first, most)
-        batch = [record for page, record in waiting if page < after]
+        batch = [record for page, record in waiting if first <= page < after]
+        plan = table = None
         if records or any(record[33] & c.KV_DELETED for record in batch):
-            rest = b"".join(record for page, record in waiting if page >= after)
-            plan = plan_checkpoint(log, b"".join((records, *batch)), drops=True)
-            full = overflow + plan.overflow_records
-            plan = plan._replace(overflow_records=full + rest)
-            before = log.state.header.sequence
-            try:
-                with ExclusiveLock(log.file.path, log.file.fd, VIEW_BYTE, patience):
-                    checkpoint(log, plan, log.state.header.head, drops=True)
-            except NotDurableError:
-                committed = log.state.header.sequence != before
-                if committed or log.file.broken is not None or most <= _BATCH_LEAST:
-                    raise
-                # Hardly any room on the disk: smaller steps need less of it.
-                log.undo()
-                most //= 8
-                continue
-            overflow = full
-        else:
-            overflow += b"".join(batch)
-        waiting = [row for row in waiting if row[0] >= after]
-        progress.advance(after - first)
+            plan = merge_records(
+                source,
+                header.kv_offset,
+                header.pages,
+                b"".join((records, *batch)),
+                drops=True,
+                images=False,
+            )
+            table = Table.from_records(plan.lead_records)
+        yield _Batch(first, after, b"".join(batch), plan, table)
         first = after
 
 
@@ -133,7 +180,8 @@ def find_rooms(
     index: Index,
     marks: Marks | None,
     found: Survey,
-) -> Iterator[Rooms]:
+    jobs: int,
+) -> Generator[Rooms, None, None]:
     """The ranges of a log without a live entry, in the order of their offsets.
 
     `log` is where it starts, where it ended for the survey `found`, and where it ends; `marks` are
@@ -142,7 +190,9 @@ def find_rooms(
     flat = array("Q")
     for offset, length in sorted(voids):
         flat.extend((offset, offset + length))
-    return rooms(index, marks, found, log, flat.tobytes(), _LIVE_AT_ONCE)
+    in_turn = partial(in_order, jobs)
+    most = _LIVE_AT_ONCE
+    return ahead(rooms(index, marks, found, log, flat.tobytes(), most, in_turn=in_turn))
 
 
 class Freeing:

@@ -116,6 +116,14 @@ def replay_batches(
         least = numbers[-1] + 1
 
 
+def write_pages(fd: int, kv_offset: int, numbers: "array[int]", images: bytes) -> int:
+    """Writes such pages into an open file, neighbours in one call; how many before an error."""
+    places = ffi.from_buffer("uint32_t[]", numbers)
+    if len(images) != len(numbers) * PAGE:
+        raise ValueError(f"{PAGE} bytes a page")
+    return int(lib.aeor_pages_write(fd, kv_offset, places, images, len(numbers)))
+
+
 def replay(
     lead_records: bytes | memoryview, pages: int, drops: bool = False
 ) -> tuple["array[int]", bytes]:

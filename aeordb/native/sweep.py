@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aeordb.native._native import ffi, lib
 from aeordb.native.faults import MapFault
 from aeordb.native.index import Index
 from aeordb.native.walk import Marks, raise_fault
 
+T = TypeVar("T")
+R = TypeVar("R")
+# A survey goes through the pages in so many parts, or fewer.
+_PARTS: Final = 8
+_PAGES_LEAST: Final = 512
 _new_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)
 
 
@@ -38,17 +43,43 @@ class Room(NamedTuple):
     deletions: bool
 
 
-def survey(index: Index, marks: Marks, start: int, end: int) -> Survey:
-    """Counts an index whose log goes from `start` to `end`.
+class InTurn(Protocol):
+    """The results of `work` for all items, in their order; some may be made ahead in threads."""
+
+    def __call__(self, items: Iterable[T], work: Callable[[T], R], /) -> Iterator[R]: ...
+
+
+def one_by_one(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
+    """All in the calling thread."""
+    return map(work, items)
+
+
+def survey(
+    index: Index, marks: Marks, start: int, end: int, *, in_turn: InTurn = one_by_one
+) -> Survey:
+    """Counts an index whose log goes from `start` to `end`; the work is cut into parts.
 
     Raises WalkFault for a live entry that leaves the log, PageFault, MapFault.
     """
-    out: Any = ffi.new("struct aeor_survey *")
-    fault = _new_fault()
-    code = lib.aeor_sweep_survey(index.pointer, marks.pointer, start, end, out, fault)
-    if code != lib.AEOR_OK:
-        raise_fault(code, fault)
-    return Survey(out.live, out.live_bytes, out.garbage, out.garbage_bytes, tuple(out.bins))
+
+    def count(pages: range) -> Any:
+        out: Any = ffi.new("struct aeor_survey *")
+        fault = _new_fault()
+        first, last = pages.start, pages.stop
+        code = lib.aeor_sweep_survey(
+            index.pointer, marks.pointer, first, last, start, end, out, fault
+        )
+        if code != lib.AEOR_OK:
+            raise_fault(code, fault)
+        return out
+
+    step = index.pages // _PARTS + _PAGES_LEAST
+    # The tables come along with the first pages.
+    parts = [range(at, at + step) for at in range(0, max(1, index.pages), step)]
+    sums: Any = ffi.new("struct aeor_survey *")
+    for part in in_turn(parts, count):
+        lib.aeor_survey_add(sums, part)
+    return Survey(sums.live, sums.live_bytes, sums.garbage, sums.garbage_bytes, tuple(sums.bins))
 
 
 def garbage_records(index: Index, marks: Marks, first: int, most: int) -> tuple[bytes, int]:
@@ -144,7 +175,9 @@ def rooms(
     log: tuple[int, int, int],
     voids: bytes,
     most: int,
-) -> Iterator[Rooms]:
+    *,
+    in_turn: InTurn = one_by_one,
+) -> Generator[Rooms, None, None]:
     """The rooms of a log, in the order of their offsets, a stretch at a time.
 
     `log` is where the log starts, where it ended for the survey `found`, and where it ends; `marks`
@@ -153,24 +186,26 @@ def rooms(
     each. Raises PageFault, MapFault.
     """
     start, surveyed, end = log
-    at: Any = ffi.new("uint64_t *", start)
-    windows = list(_windows(found.bins, start, surveyed, most))
-    for number, (low, high, count) in enumerate(windows):
-        last = number == len(windows) - 1
+    pointer = ffi.NULL if marks is None else marks.pointer
+
+    def gather(window: tuple[int, int, int]) -> tuple[Any, int]:
+        low, high, count = window
         items: Any = _new_unset("struct aeor_plan_item[]", max(1, count))
         held: Any = ffi.new("uint64_t *")
         fault = _new_fault()
-        pointer = ffi.NULL if marks is None else marks.pointer
         code = lib.aeor_sweep_extents(index.pointer, pointer, low, high, items, count, held, fault)
         if code != lib.AEOR_OK:
             raise_fault(code, fault)
-        total = int(held[0])
-        for first in range(0, max(1, total), _ITEMS_AT_ONCE):
+        return items, int(held[0])
+
+    at: Any = ffi.new("uint64_t *", start)
+    for items, total in in_turn(_windows(found.bins, start, surveyed, most), gather):
+        for first in range(0, total, _ITEMS_AT_ONCE):
             part = min(_ITEMS_AT_ONCE, total - first)
             # Where the next entry begins is not known yet: its room waits for it.
-            limit = end if last and first + part >= total else 0
-            yield _sort_out(index, items + first, part, at, limit, voids)
+            yield _sort_out(index, items + first, part, at, 0, voids)
         ffi.release(items)
+    yield _sort_out(index, ffi.NULL, 0, at, end, voids)
 
 
 _ITEMS_AT_ONCE = 1 << 16

@@ -77,6 +77,8 @@ class Table:
     def put_many(self, records: bytes | bytearray | memoryview) -> None:
         """Adds or replaces records that stand one after the other."""
         data = check_records(records)
+        if len(data) and not self.pointer.count:
+            self._check(lib.aeor_table_reserve(self.pointer, len(data) // RECORD))
         self._check(lib.aeor_table_put_many(self.pointer, data, len(data) // RECORD))
 
     def get(self, key: bytes) -> tuple[int, int, int] | None:

@@ -10,7 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import closing
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,6 +50,19 @@ def run_workers(jobs: int, work: Callable[[], None], stop: Callable[[], None]) -
         raise
     if errors:
         raise errors[0]
+
+
+def ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The same items; the next one is made in another thread while the caller is busy with one.
+
+    Close the generator (or let an error end it) and nothing runs any more.
+    """
+    end = object()
+    with closing(items), ThreadPoolExecutor(1, "aeordb-ahead") as pool:
+        waiting: Future[T | object] = pool.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, items, end)
+            yield cast(T, item)
 
 
 def in_order(jobs: int, items: Iterable[T], work: Callable[[T], R]) -> Generator[R, None, None]:

@@ -28,10 +28,16 @@ def plan_checkpoint(log: Log, records: bytes | memoryview, *, drops: bool = Fals
     return merge_pages(source, header.kv_offset, header.pages, records, drops, images=False)
 
 
-def checkpoint(log: Log, plan: Checkpoint, head: bytes, *, drops: bool = False) -> None:
-    """Commits the plan's records and `head`, and moves the records into their pages."""
+def checkpoint(
+    log: Log, plan: Checkpoint, head: bytes, *, drops: bool = False, table: Table | None = None
+) -> None:
+    """Commits the plan's records and `head`, and moves the records into their pages.
+
+    `table`: one of the lead records, which becomes the log's, if the caller has made it already.
+    """
     flags = c.SPARE_CHECKPOINT | (c.SPARE_DROPS if drops else log.state.flags & c.SPARE_DEAD_PAGES)
-    table = Table.from_records(plan.lead_records)
+    if table is None:
+        table = Table.from_records(plan.lead_records)
     table.put_many(plan.overflow_records)
     batch = len(plan.lead_records) // c.HOT_TAIL_RECORD_LENGTH
     log.commit(table, head, Layout(flags, batch))
@@ -84,13 +90,4 @@ def write_pages(log: Log, leads: bytes | memoryview, pages: int, *, drops: bool 
     """Writes the pages that these records describe; neighbours go in one call."""
     kv_offset = log.state.header.kv_offset
     for numbers, images in replay_batches(leads, pages, drops):
-        view = memoryview(images)
-        start = 0
-        for i in range(1, len(numbers) + 1):
-            if i < len(numbers) and numbers[i] == numbers[i - 1] + 1:
-                continue
-            log.file.write(
-                kv_offset + numbers[start] * c.PAGE_LENGTH,
-                view[start * c.PAGE_LENGTH : i * c.PAGE_LENGTH],
-            )
-            start = i
+        log.file.write_pages(kv_offset, numbers, images)

@@ -12,12 +12,15 @@ import ctypes
 import errno
 import mmap
 import os
+from array import array
 from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
 from aeordb.errors import ExistsError, NotDurableError
+from aeordb.format import constants as c
 from aeordb.native.framing import void_header
+from aeordb.native.pages import write_pages
 from aeordb.native.sweep import Ranges
 
 _RENAME_NOREPLACE = 1
@@ -233,6 +236,21 @@ class DataFile:
             begin_writing(self.fd, start, end - start)
             start = end
         self._run = (start, end)
+
+    def write_pages(self, kv_offset: int, numbers: array[int], images: bytes) -> None:
+        """Writes index pages, neighbours in one call; raises NotDurableError."""
+        self._check()
+        done = 0
+        if type(self._layer) is OsLayer:
+            done = write_pages(self.fd, kv_offset, numbers, images)
+        view = memoryview(images)
+        while done < len(numbers):
+            end = done + 1
+            while end < len(numbers) and numbers[end] == numbers[end - 1] + 1:
+                end += 1
+            at = kv_offset + numbers[done] * c.PAGE_LENGTH
+            self.write(at, view[done * c.PAGE_LENGTH : end * c.PAGE_LENGTH])
+            done = end
 
     def write_voids(self, ranges: Ranges) -> None:
         """Writes void entries over many short ranges; raises NotDurableError."""
