@@ -145,7 +145,8 @@ static int add_page(struct aeor_checkpoint *result, uint64_t page, uint8_t image
     return aeor_bytes_add(&result->images, image, AEOR_PAGE);
 }
 
-/* Merges the records with these numbers into one page, and adds all about it to the result. */
+/* Merges the records with these numbers (NULL: all) into one page, and adds all about it to the
+ * result. */
 static int merge_page(uint64_t page, uint8_t image[AEOR_PAGE], uint32_t count,
                       const uint8_t *records, const uint32_t *numbers, uint32_t length, bool drops,
                       bool images, struct aeor_checkpoint *result) {
@@ -153,7 +154,7 @@ static int merge_page(uint64_t page, uint8_t image[AEOR_PAGE], uint32_t count,
     uint32_t left_count = 0;
     int code = AEOR_OK;
     for (uint32_t i = 0; i < length && drops; i++) {
-        const uint8_t *record = records + (uint64_t)numbers[i] * AEOR_RECORD;
+        const uint8_t *record = records + (uint64_t)(numbers ? numbers[i] : i) * AEOR_RECORD;
         uint32_t at = aeor_page_find(image, count, record + AEOR_RECORD_KEY);
         /* The newest word about an entry decides whether it leaves. */
         if (at < count) memcpy(aeor_page_entry(image, at), record + 1, AEOR_PAGE_ENTRY);
@@ -169,7 +170,7 @@ static int merge_page(uint64_t page, uint8_t image[AEOR_PAGE], uint32_t count,
         count = kept;
     }
     for (uint32_t i = 0; i < length && code == AEOR_OK; i++) {
-        const uint8_t *record = records + (uint64_t)numbers[i] * AEOR_RECORD;
+        const uint8_t *record = records + (uint64_t)(numbers ? numbers[i] : i) * AEOR_RECORD;
         uint32_t at = aeor_page_find(image, count, record + AEOR_RECORD_KEY);
         if (at == count) {
             if (record[AEOR_RECORD_KV] & AEOR_KV_DELETED) continue; /* nothing to hide */
@@ -202,6 +203,13 @@ static bool keys_fit(const uint8_t *image, uint32_t count, uint64_t page, uint64
         }
     }
     return true;
+}
+
+int aeor_page_drop(uint64_t page, uint64_t pages, uint8_t image[AEOR_PAGE], uint32_t count,
+                   const uint8_t *records, uint32_t length, struct aeor_checkpoint *result) {
+    result->bad_page = page;
+    if (!keys_fit(image, count, page, pages)) return AEOR_ERR_PAGE;
+    return merge_page(page, image, count, records, NULL, length, true, false, result);
 }
 
 static int merge_pages(const uint8_t *map, uint64_t map_length, uint64_t kv_offset, uint64_t pages,

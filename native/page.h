@@ -66,6 +66,10 @@ int aeor_bytes_add(struct aeor_bytes *bytes, const void *data, uint64_t length);
 int aeor_page_load(const uint8_t *map, uint64_t map_length, uint64_t kv_offset, uint64_t pages,
                    uint64_t page, uint8_t image[AEOR_PAGE], uint32_t *count);
 
+/* What aeor_checkpoint does with `drops`, and without images, for one page that is loaded. */
+int aeor_page_drop(uint64_t page, uint64_t pages, uint8_t image[AEOR_PAGE], uint32_t count,
+                   const uint8_t *records, uint32_t length, struct aeor_checkpoint *result);
+
 /* Completes a page of `count` entries: magic, count, checksum, and zeros behind the last. */
 void aeor_page_seal(uint8_t image[AEOR_PAGE], uint32_t count);
 

@@ -1,6 +1,6 @@
 #include "sweep.h"
 
-#include <sys/uio.h>
+#include <unistd.h>
 
 #include "entry.h"
 #include "frame.h"
@@ -131,34 +131,67 @@ void aeor_survey_add(struct aeor_survey *survey, const struct aeor_survey *other
     for (int i = 0; i < AEOR_SWEEP_BINS; i++) survey->bins[i] += other->bins[i];
 }
 
-int aeor_sweep_garbage(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
-                       uint64_t last, uint64_t most, uint64_t *next, struct aeor_bytes *records,
-                       struct aeor_fault *fault) {
-    uint8_t image[AEOR_PAGE], record[AEOR_RECORD];
+/* Adds deleted records for what of a page is not marked, and not overlaid by a table. */
+static int add_garbage(const struct aeor_index *index, const uint32_t *marks, uint64_t page,
+                       uint8_t *image, uint32_t count, struct aeor_bytes *records) {
+    int code = AEOR_OK;
+    for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
+        const uint8_t *entry = aeor_page_entry(image, at);
+        uint8_t record[AEOR_RECORD] = {1};
+        if (is_set(marks, page * AEOR_PAGE_ENTRIES + at) || aeor_index_overlaid(index, entry)) {
+            continue;
+        }
+        memcpy(record + 1, entry, AEOR_PAGE_ENTRY);
+        record[AEOR_RECORD_KV] |= AEOR_KV_DELETED;
+        code = aeor_bytes_add(records, record, sizeof record);
+    }
+    return code;
+}
+
+/* The waiting records of one page, from *used on. */
+static int add_waiting(const struct aeor_index *index, uint64_t page, const uint8_t *waiting,
+                       uint64_t count, uint64_t *used, bool *drops, struct aeor_bytes *records) {
+    int code = AEOR_OK;
+    for (; *used < count && code == AEOR_OK; ++*used) {
+        const uint8_t *record = waiting + *used * AEOR_RECORD;
+        if (aeor_page_of(record + AEOR_RECORD_KEY, index->pages) != page) break;
+        *drops |= (record[AEOR_RECORD_KV] & AEOR_KV_DELETED) != 0;
+        code = aeor_bytes_add(records, record, AEOR_RECORD);
+    }
+    return code;
+}
+
+int aeor_sweep_drop(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                    uint64_t last, uint64_t most, const uint8_t *waiting, uint64_t waiting_count,
+                    uint64_t *used, uint64_t *next, bool *drops, struct aeor_checkpoint *result,
+                    struct aeor_fault *fault) {
+    struct aeor_bytes records = {0};
+    uint8_t image[AEOR_PAGE];
     uint64_t held = 0, page = first;
     uint32_t count;
     int code = AEOR_OK;
-    record[0] = 1;
-    for (; page < last && page < index->pages && held < most && !index->no_pages; page++) {
-        bool hit = false;
-        if (aeor_index_covered(index, page)) continue;
+    *used = 0;
+    *drops = false;
+    for (; page < last && page < index->pages && held < most; page++) {
+        records.length = 0;
         code = aeor_index_page(index, page, image, &count);
-        for (uint32_t at = 0; at < count && code == AEOR_OK; at++) {
-            const uint8_t *entry = aeor_page_entry(image, at);
-            if (is_set(marks, page * AEOR_PAGE_ENTRIES + at) ||
-                aeor_index_overlaid(index, entry)) {
-                continue;
-            }
-            memcpy(record + 1, entry, AEOR_PAGE_ENTRY);
-            record[AEOR_RECORD_KV] |= AEOR_KV_DELETED;
-            code = aeor_bytes_add(records, record, sizeof record);
-            hit = true;
+        if (code != AEOR_OK) break;
+        if (!aeor_index_covered(index, page)) {
+            code = add_garbage(index, marks, page, image, count, &records);
         }
-        if (code != AEOR_OK) return fail(fault, code, NULL, 0, page);
-        if (hit) held += count;
+        if (records.length) held += count, *drops = true;
+        if (code == AEOR_OK) {
+            code = add_waiting(index, page, waiting, waiting_count, used, drops, &records);
+        }
+        if (code == AEOR_OK && records.length) {
+            code = aeor_page_drop(page, index->pages, image, count, records.data,
+                                  (uint32_t)(records.length / AEOR_RECORD), result);
+        }
+        if (code != AEOR_OK) break;
     }
+    aeor_bytes_free(&records);
     *next = page;
-    return AEOR_OK;
+    return code == AEOR_OK ? code : fail(fault, code, NULL, 0, page);
 }
 
 int aeor_sweep_tables(const struct aeor_index *index, const uint32_t *marks,
@@ -175,34 +208,96 @@ int aeor_sweep_tables(const struct aeor_index *index, const uint32_t *marks,
     return AEOR_OK;
 }
 
+enum { LENGTH_BITS = 24, LENGTH_MAX = (1 << LENGTH_BITS) - 1, PLACE_BITS = 64 - LENGTH_BITS };
+
 struct gathering {
-    uint64_t count, capacity;
-    struct aeor_plan_item *items;
+    struct aeor_gather *gather;
+    struct aeor_bytes *large;
 };
 
-static int gather(void *context, bool marked, const uint8_t *key, const uint8_t *behind_key) {
+static int gather_entry(void *context, bool marked, const uint8_t *key,
+                        const uint8_t *behind_key) {
     struct gathering *gathering = context;
-    uint64_t offset = aeor_get64(behind_key + 1);
+    struct aeor_gather *gather = gathering->gather;
+    struct aeor_range range = {aeor_get64(behind_key + 1), aeor_get32(behind_key + 9)};
+    uint64_t bin = (range.offset - gather->start) / gather->width - gather->first;
     (void)marked, (void)key;
-    if (gathering->count == gathering->capacity || offset >> 55) return AEOR_ERR_ARGUMENT;
-    gathering->items[gathering->count++] = (struct aeor_plan_item){
-        offset << 8 | (behind_key[0] & AEOR_KV_TYPE), aeor_get32(behind_key + 9), 0};
-    return AEOR_OK;
+    if (bin >= gather->bins || (range.offset - gather->low) >> PLACE_BITS) {
+        return AEOR_ERR_ARGUMENT;
+    }
+    uint64_t at = __atomic_fetch_add(gather->next + bin, 1, __ATOMIC_RELAXED);
+    if (at >= gather->ends[bin]) return AEOR_ERR_ARGUMENT;
+    uint64_t length = range.length < LENGTH_MAX ? range.length : LENGTH_MAX;
+    gather->items[at] = (range.offset - gather->low) << LENGTH_BITS | length;
+    return length < LENGTH_MAX ? AEOR_OK : aeor_bytes_add(gathering->large, &range, sizeof range);
 }
 
-int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t low,
-                       uint64_t high, struct aeor_plan_item *items, uint64_t capacity,
-                       uint64_t *count, struct aeor_fault *fault) {
-    struct gathering gathering = {0, capacity, items};
-    struct visiting visiting = {index, marks, fault, true, low, high - 1, gather, &gathering};
-    *count = 0;
-    if (high <= low) return AEOR_OK;
-    int code = visit_pages(&visiting, 0, UINT64_MAX);
-    if (code == AEOR_OK) code = visit_tables(&visiting);
-    if (code != AEOR_OK) return code;
-    aeor_plan_sort(items, gathering.count);
-    *count = gathering.count;
-    return AEOR_OK;
+int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                       uint64_t last, struct aeor_gather *gather, struct aeor_bytes *large,
+                       struct aeor_fault *fault) {
+    struct gathering gathering = {gather, large};
+    uint64_t end = gather->low + gather->bins * gather->width;
+    struct visiting visiting = {index,       marks,   fault,        true,
+                                gather->low, end - 1, gather_entry, &gathering};
+    if (gather->bins == 0) return AEOR_OK;
+    int code = visit_pages(&visiting, first, last);
+    return code == AEOR_OK && first == 0 ? visit_tables(&visiting) : code;
+}
+
+/* In place, by eight bits at a time; never deeper than eight calls. */
+static void sort_places(uint64_t *items, uint64_t count, int shift) {
+    uint64_t starts[257] = {0}, ends[256];
+    if (count <= 32 || shift < 0) {
+        for (uint64_t i = 1; i < count; i++) {
+            uint64_t item = items[i], at = i;
+            for (; at > 0 && items[at - 1] > item; at--) items[at] = items[at - 1];
+            items[at] = item;
+        }
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) starts[(items[i] >> shift & 0xff) + 1]++;
+    for (int b = 0; b < 256; b++) starts[b + 1] += starts[b];
+    memcpy(ends, starts, sizeof ends);
+    for (int b = 0; b < 256; b++) {
+        while (ends[b] < starts[b + 1]) {
+            uint64_t item = items[ends[b]];
+            int home = (int)(item >> shift & 0xff);
+            items[ends[b]] = items[ends[home]];
+            items[ends[home]++] = item;
+        }
+    }
+    for (int b = 0; b < 256 && shift > 0; b++) {
+        sort_places(items + starts[b], starts[b + 1] - starts[b], shift > 8 ? shift - 8 : 0);
+    }
+}
+
+uint64_t aeor_sweep_order(struct aeor_gather *gather) {
+    uint64_t total = 0;
+    for (uint64_t bin = 0; bin < gather->bins; bin++) {
+        uint64_t start = bin ? gather->ends[bin - 1] : 0, differ = 0;
+        uint64_t *items = gather->items + start, count = gather->next[bin] - start;
+        for (uint64_t i = 1; i < count; i++) differ |= items[i] ^ items[0];
+        int bits = differ ? 64 - __builtin_clzll(differ) : 0;
+        sort_places(items, count, bits > 8 ? bits - 8 : 0);
+        memmove(gather->items + total, items, count * sizeof *items);
+        total += count;
+    }
+    return total;
+}
+
+static uint64_t length_of(uint64_t offset, uint64_t length, const struct aeor_range *large,
+                          uint64_t count) {
+    uint64_t low = 0;
+    if (length < LENGTH_MAX) return length;
+    while (low < count) { /* the first one at the offset or behind it */
+        uint64_t middle = low + (count - low) / 2;
+        if (large[middle].offset < offset) {
+            low = middle + 1;
+        } else {
+            count = middle;
+        }
+    }
+    return large[low].length;
 }
 
 /* The first listed void that ends behind `offset`: *start and its end, or 0 if there is none. */
@@ -252,12 +347,13 @@ static int look(const uint8_t *map, uint64_t map_length, const uint8_t *voids,
     return AEOR_OK;
 }
 
-int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, const struct aeor_plan_item *items,
-                     uint64_t count, uint64_t *at, uint64_t limit, const uint8_t *voids,
-                     uint64_t void_count, struct aeor_room *rooms, uint64_t *found) {
+int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, uint64_t low, const uint64_t *items,
+                     uint64_t count, const struct aeor_range *large, uint64_t large_count,
+                     uint64_t *at, uint64_t limit, const uint8_t *voids, uint64_t void_count,
+                     struct aeor_room *rooms, uint64_t *found) {
     *found = 0;
     for (uint64_t i = 0; i <= count; i++) {
-        uint64_t offset = i < count ? items[i].place >> 8 : limit;
+        uint64_t offset = i < count ? low + (items[i] >> LENGTH_BITS) : limit;
         if (offset > *at) {
             struct aeor_room *room = rooms + *found;
             *room = (struct aeor_room){.offset = *at, .end = offset};
@@ -265,7 +361,9 @@ int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, const struct aeor_
             if (code != AEOR_OK) return code;
             ++*found;
         }
-        if (i < count && offset + items[i].length > *at) *at = offset + items[i].length;
+        if (i == count) break;
+        uint64_t end = offset + length_of(offset, items[i] & LENGTH_MAX, large, large_count);
+        if (end > *at) *at = end;
     }
     return AEOR_OK;
 }
@@ -309,16 +407,15 @@ void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_
 
 uint64_t aeor_ranges_write(int fd, const struct aeor_range *ranges, uint64_t count,
                            uint8_t *headers) {
-    static uint8_t zeros[AEOR_SMALL_ROOM]; /* never written */
+    uint8_t image[AEOR_SMALL_ROOM] = {0};
     for (uint64_t i = 0; i < count; i++) {
         uint64_t length = ranges[i].length;
         if (length < AEOR_ENTRY_START || length > AEOR_SMALL_ROOM) return i;
         uint8_t *header = headers + length * 64;
         /* A header begins with its magic: zeros are none yet. */
         if (header[0] == 0 && aeor_void_header(length, header) != AEOR_OK) return i;
-        struct iovec parts[2] = {{header, AEOR_ENTRY_START},
-                                 {zeros, (size_t)(length - AEOR_ENTRY_START)}};
-        if (pwritev(fd, parts, 2, (off_t)ranges[i].offset) != (ssize_t)length) return i;
+        memcpy(image, header, AEOR_ENTRY_START);
+        if (pwrite(fd, image, length, (off_t)ranges[i].offset) != (ssize_t)length) return i;
     }
     return count;
 }

@@ -3,11 +3,14 @@
 #define AEOR_SWEEP_H
 
 #include "aeor.h"
-#include "carry.h"
 #include "walk.h"
 
 /* cdef */
 enum { AEOR_SWEEP_BINS = 4096 };
+
+struct aeor_range {
+    uint64_t offset, length;
+};
 
 /* Entries that count: marked ones are live, all others garbage. */
 struct aeor_survey {
@@ -23,22 +26,39 @@ int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uin
 
 void aeor_survey_add(struct aeor_survey *survey, const struct aeor_survey *other);
 
-/* Adds deleted records for the entries of pages from `first` on that are not marked and that no
- * table overlays.  Ends before page *next: at `last`, or where the pages that lose an entry hold
- * `most` entries or more. */
-int aeor_sweep_garbage(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
-                       uint64_t last, uint64_t most, uint64_t *next, struct aeor_bytes *records,
-                       struct aeor_fault *fault);
+/* The checkpoint, without images, that takes what is not marked out of the pages from `first` on.
+ * `waiting`: the tables' records of these pages and later ones, by page, which go along; *used of
+ * them.  Ends before page *next: at `last`, or where the pages that lose an entry hold `most`
+ * entries or more.  *drops: an entry leaves, or one of the waiting records is a deleted one. */
+int aeor_sweep_drop(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                    uint64_t last, uint64_t most, const uint8_t *waiting, uint64_t waiting_count,
+                    uint64_t *used, uint64_t *next, bool *drops, struct aeor_checkpoint *result,
+                    struct aeor_fault *fault);
 
 /* Adds all records of the tables, those that are not marked with the deleted flag. */
 int aeor_sweep_tables(const struct aeor_index *index, const uint32_t *marks,
                       struct aeor_bytes *records);
 
-/* The marked entries that begin in [low, high), or with marks NULL all that count, in the order of
- * their offsets; *count of them, at most `capacity`. */
-int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t low,
-                       uint64_t high, struct aeor_plan_item *items, uint64_t capacity,
-                       uint64_t *count, struct aeor_fault *fault);
+/* Entries that begin in some neighbouring bins of a survey, each bin's from its start in `items` on:
+ * bytes behind `low` in 40 bits, and their length in 24, all ones if it is more than fits. */
+struct aeor_gather {
+    uint64_t start, width; /* of the first of all bins, and of each */
+    uint64_t first, bins;  /* the bins */
+    uint64_t low;          /* where the first of them begins */
+    uint64_t *next;        /* for each of them, where its next item goes */
+    const uint64_t *ends;  /* and where its items end */
+    uint64_t *items;
+};
+
+/* Gathers the marked entries of the pages first to last - 1, and with first 0 of the tables; with
+ * marks NULL all that count.  Threads may share the gathering.  `large`: struct aeor_range of those
+ * whose length does not fit. */
+int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
+                       uint64_t last, struct aeor_gather *gather, struct aeor_bytes *large,
+                       struct aeor_fault *fault);
+
+/* Brings what was gathered in the order of offsets; how many there are. */
+uint64_t aeor_sweep_order(struct aeor_gather *gather);
 
 /* A range of the log without a live entry. */
 struct aeor_room {
@@ -49,15 +69,12 @@ struct aeor_room {
 };
 
 /* The room between *at, the items and `limit`; *at: then where the last of them ends.  There are at
- * most count + 1 rooms.  `voids`: what the hot tail lists, as an index takes it. */
-int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, const struct aeor_plan_item *items,
-                     uint64_t count, uint64_t *at, uint64_t limit, const uint8_t *voids,
-                     uint64_t void_count, struct aeor_room *rooms, uint64_t *found);
-
-/* A free range as it is to be written. */
-struct aeor_range {
-    uint64_t offset, length;
-};
+ * most count + 1 rooms.  The items count from `low`; `large`, by offset, has the lengths of large
+ * ones.  `voids`: what the hot tail lists, as an index takes it. */
+int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, uint64_t low, const uint64_t *items,
+                     uint64_t count, const struct aeor_range *large, uint64_t large_count,
+                     uint64_t *at, uint64_t limit, const uint8_t *voids, uint64_t void_count,
+                     struct aeor_room *rooms, uint64_t *found);
 
 enum { AEOR_SMALL_ROOM = 8254 }; /* behind a void entry's header, less than two blocks */
 

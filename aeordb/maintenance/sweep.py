@@ -22,8 +22,7 @@ from aeordb.native.framing import void_header
 from aeordb.native.index import Index
 from aeordb.native.log import scan_log
 from aeordb.native.pages import Checkpoint, page_of
-from aeordb.native.pages import checkpoint as merge_records
-from aeordb.native.sweep import Ranges, Room, Rooms, Survey, garbage_records, rooms, table_records
+from aeordb.native.sweep import Ranges, Room, Rooms, Survey, drop_records, rooms, table_records
 from aeordb.native.table import Table
 from aeordb.native.walk import Marks
 from aeordb.parallel.threads import ahead, in_order
@@ -37,8 +36,8 @@ from aeordb.storage.voids import Extent, VoidMap
 # Entries of the pages that one batch rewrites: its hot tail has 46 bytes for each.
 _BATCH_ENTRIES: Final = 160_000
 _BATCH_LEAST: Final = 1_000
-# Live entries whose places are looked at together, at 16 bytes each.
-_LIVE_AT_ONCE: Final = 800_000
+# Live entries whose places are looked at together, at 8 bytes each.
+_LIVE_AT_ONCE: Final = 3_200_000
 # The hot tail lists so many ranges for good, beside what it needs itself.
 _LISTED: Final = c.VOIDS_LISTED_MAX - 64
 # For the moment of a round it may be more: each costs two syncs.
@@ -112,7 +111,7 @@ def drop(
     progress.start(pages, "Dropping garbage from the index")
     while first < pages:
         # Each is made while the one before it is on its way to the disk: they share no page.
-        with closing(ahead(_batches(log, index, marks, waiting, first, most))) as batches:
+        with closing(ahead(_batches(index, marks, waiting, first, most))) as batches:
             for batch in batches:
                 full = overflow + (batch.plan.overflow_records if batch.plan else batch.overlaid)
                 rest = b"".join(record for page, record in waiting if page >= batch.after)
@@ -145,26 +144,15 @@ def _take_out(log: Log, batch: _Batch, tail: bytes, most: int, patience: float) 
 
 
 def _batches(
-    log: Log, index: Index, marks: Marks, waiting: list[tuple[int, bytes]], first: int, most: int
+    index: Index, marks: Marks, waiting: list[tuple[int, bytes]], first: int, most: int
 ) -> Generator[_Batch, None, None]:
     """The batches from page `first` on; `waiting` are the tables' records by page."""
-    header = log.state.header
-    source = log.files.covering(header.log_start)
-    while first < header.pages:
-        records, after = garbage_records(index, marks, first, most)
-        batch = [record for page, record in waiting if first <= page < after]
-        plan = table = None
-        if records or any(record[33] & c.KV_DELETED for record in batch):
-            plan = merge_records(
-                source,
-                header.kv_offset,
-                header.pages,
-                b"".join((records, *batch)),
-                drops=True,
-                images=False,
-            )
-            table = Table.from_records(plan.lead_records)
-        yield _Batch(first, after, b"".join(batch), plan, table)
+    rest = b"".join(record for page, record in waiting if page >= first)
+    while first < index.pages:
+        plan, after, overlaid = drop_records(index, marks, first, most, rest)
+        rest = rest[len(overlaid) :]
+        table = Table.from_records(plan.lead_records) if plan else None
+        yield _Batch(first, after, overlaid, plan, table)
         first = after
 
 

@@ -148,6 +148,11 @@ def _merge(
     count = len(new) // RECORD
     code = lib.aeor_checkpoint(data, length, kv_offset, pages, new, count, drops, images, result)
     _check(code, result)
+    return new_checkpoint(result)
+
+
+def new_checkpoint(result: Any) -> Checkpoint:
+    """That of a `struct aeor_checkpoint`."""
     return Checkpoint(
         _numbers(result), _bytes(result.images), _bytes(result.leads), _bytes(result.overflow)
     )

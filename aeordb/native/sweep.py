@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import accumulate, chain
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aeordb.native._native import ffi, lib
 from aeordb.native.faults import MapFault
 from aeordb.native.index import Index
+from aeordb.native.pages import Checkpoint, new_checkpoint
+from aeordb.native.table import RECORD, check_records
 from aeordb.native.walk import Marks, raise_fault
 
 T = TypeVar("T")
@@ -73,29 +77,47 @@ def survey(
             raise_fault(code, fault)
         return out
 
-    step = index.pages // _PARTS + _PAGES_LEAST
-    # The tables come along with the first pages.
-    parts = [range(at, at + step) for at in range(0, max(1, index.pages), step)]
     sums: Any = ffi.new("struct aeor_survey *")
-    for part in in_turn(parts, count):
+    for part in in_turn(_page_parts(index), count):
         lib.aeor_survey_add(sums, part)
     return Survey(sums.live, sums.live_bytes, sums.garbage, sums.garbage_bytes, tuple(sums.bins))
 
 
-def garbage_records(index: Index, marks: Marks, first: int, most: int) -> tuple[bytes, int]:
-    """(deleted records for what is not marked in the pages from `first` on, the page to go on at).
+def drop_records(
+    index: Index, marks: Marks, first: int, most: int, waiting: bytes
+) -> tuple[Checkpoint | None, int, bytes]:
+    """(checkpoint, the page to go on at, those of `waiting` that belong to the pages before).
 
-    Ends where the pages that lose an entry hold `most` entries. What the tables have is left out.
+    The checkpoint takes what is not marked out of the pages from `first` on; it ends where the
+    pages that lose an entry hold `most` entries. `waiting` are the tables' records of these and
+    later pages, by page, which go along. It is None if no entry leaves and all of them stay.
     """
-    records: Any = ffi.gc(ffi.new("struct aeor_bytes *"), lib.aeor_bytes_free)
+    result: Any = ffi.gc(ffi.new("struct aeor_checkpoint *"), lib.aeor_checkpoint_free)
+    used: Any = ffi.new("uint64_t *")
     after: Any = ffi.new("uint64_t *")
+    drops: Any = ffi.new("_Bool *")
     fault = _new_fault()
-    code = lib.aeor_sweep_garbage(
-        index.pointer, marks.pointer, first, index.pages, most, after, records, fault
+    records = check_records(waiting)
+    count = len(waiting) // RECORD
+    last = index.pages
+    code = lib.aeor_sweep_drop(
+        index.pointer,
+        marks.pointer,
+        first,
+        last,
+        most,
+        records,
+        count,
+        used,
+        after,
+        drops,
+        result,
+        fault,
     )
     if code != lib.AEOR_OK:
         raise_fault(code, fault)
-    return _bytes(records), int(after[0])
+    plan = new_checkpoint(result) if drops[0] else None
+    return plan, int(after[0]), waiting[: used[0] * RECORD]
 
 
 def table_records(index: Index, marks: Marks) -> bytes:
@@ -182,43 +204,90 @@ def rooms(
 
     `log` is where the log starts, where it ended for the survey `found`, and where it ends; `marks`
     are those of the survey, or None if all that the index has is live. `voids`: what the hot tail
-    lists, as an index takes it. `most` live entries are looked at together, at 16 bytes of memory
+    lists, as an index takes it. `most` live entries are looked at together, at 8 bytes of memory
     each. Raises PageFault, MapFault.
     """
     start, surveyed, end = log
-    pointer = ffi.NULL if marks is None else marks.pointer
-
-    def gather(window: tuple[int, int, int]) -> tuple[Any, int]:
-        low, high, count = window
-        items: Any = _new_unset("struct aeor_plan_item[]", max(1, count))
-        held: Any = ffi.new("uint64_t *")
-        fault = _new_fault()
-        code = lib.aeor_sweep_extents(index.pointer, pointer, low, high, items, count, held, fault)
-        if code != lib.AEOR_OK:
-            raise_fault(code, fault)
-        return items, int(held[0])
-
+    width = (surveyed - start) // len(found.bins) + 1
     at: Any = ffi.new("uint64_t *", start)
-    for items, total in in_turn(_windows(found.bins, start, surveyed, most), gather):
+    for bins in _windows(found.bins, width, most):
+        low = start + bins.start * width
+        items, total, large = _gather(index, marks, found, (start, width), bins, in_turn)
         for first in range(0, total, _ITEMS_AT_ONCE):
             part = min(_ITEMS_AT_ONCE, total - first)
             # Where the next entry begins is not known yet: its room waits for it.
-            yield _sort_out(index, items + first, part, at, 0, voids)
+            yield _sort_out(index, (low, items + first, part), large, at, 0, voids)
         ffi.release(items)
-    yield _sort_out(index, ffi.NULL, 0, at, end, voids)
+    yield _sort_out(index, (start, ffi.NULL, 0), b"", at, end, voids)
 
 
 _ITEMS_AT_ONCE = 1 << 16
+_SPAN_MAX: Final = 1 << 40
 
 
-def _sort_out(index: Index, items: Any, count: int, at: Any, limit: int, voids: bytes) -> Rooms:
+def _windows(bins: tuple[int, ...], width: int, most: int) -> Iterator[range]:
+    """Some neighbouring bins each, of `most` entries if one alone has no more."""
+    low = count = 0
+    for number, held in enumerate(bins):
+        if count and (count + held > most or (number + 1 - low) * width > _SPAN_MAX):
+            yield range(low, number)
+            low, count = number, 0
+        count += held
+    yield range(low, len(bins))
+
+
+def _gather(
+    index: Index,
+    marks: Marks | None,
+    found: Survey,
+    log: tuple[int, int],
+    bins: range,
+    in_turn: InTurn,
+) -> tuple[Any, int, bytes]:
+    """(items, how many, large ones): the live entries that begin in these bins, by offset."""
+    ends = list(accumulate(found.bins[bins.start : bins.stop]))
+    items: Any = _new_unset("uint64_t[]", max(1, ends[-1]))
+    following: Any = ffi.new("uint64_t[]", [0, *ends[:-1]])
+    limits: Any = ffi.new("uint64_t[]", ends)
+    gather: Any = ffi.new("struct aeor_gather *")
+    gather.start, gather.width = log
+    gather.first, gather.bins, gather.low = bins.start, len(bins), log[0] + bins.start * log[1]
+    gather.next, gather.ends, gather.items = following, limits, items
+    pointer = ffi.NULL if marks is None else marks.pointer
+
+    def work(pages: range) -> bytes:
+        large: Any = ffi.gc(ffi.new("struct aeor_bytes *"), lib.aeor_bytes_free)
+        fault = _new_fault()
+        first, last = pages.start, pages.stop
+        code = lib.aeor_sweep_extents(index.pointer, pointer, first, last, gather, large, fault)
+        if code != lib.AEOR_OK:
+            raise_fault(code, fault)
+        return _bytes(large)
+
+    rows = array("Q", b"".join(in_turn(_page_parts(index), work)))
+    pairs = sorted(zip(rows[::2], rows[1::2], strict=True))
+    large = array("Q", chain.from_iterable(pairs)).tobytes()
+    return items, int(lib.aeor_sweep_order(gather)), large
+
+
+def _page_parts(index: Index) -> list[range]:
+    """The pages in parts for threads; the tables come along with the first."""
+    step = index.pages // _PARTS + _PAGES_LEAST
+    return [range(at, at + step) for at in range(0, max(1, index.pages), step)]
+
+
+def _sort_out(
+    index: Index, items: tuple[int, Any, int], large: bytes, at: Any, limit: int, voids: bytes
+) -> Rooms:
     held: Any = ffi.new("uint64_t *")
+    count = items[2]
     out: Any = _new_unset("struct aeor_room[]", count + 1)
     code = lib.aeor_sweep_rooms(
         index.pointer.map,
         index.pointer.map_length,
-        items,
-        count,
+        *items,
+        ffi.cast("struct aeor_range *", ffi.from_buffer(large)),
+        len(large) // 16,
         at,
         limit,
         voids,
@@ -248,21 +317,6 @@ def _headers() -> Any:
     if _loaded_headers is None:
         _loaded_headers = ffi.new("uint8_t[]", 64 * (lib.AEOR_SMALL_ROOM + 1))
     return _loaded_headers
-
-
-def _windows(
-    bins: tuple[int, ...], start: int, end: int, most: int
-) -> Iterator[tuple[int, int, int]]:
-    """(low, high, live entries that begin in [low, high)): some neighbouring bins each."""
-    width = (end - start) // len(bins) + 1
-    low, count = start, 0
-    for number, held in enumerate(bins):
-        if count and count + held > most:
-            high = start + number * width
-            yield low, high, count
-            low, count = high, 0
-        count += held
-    yield low, max(end, low), count
 
 
 def _new_fault() -> Any:

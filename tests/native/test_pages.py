@@ -3,6 +3,7 @@
 import random
 import struct
 from array import array
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -156,3 +157,22 @@ def test_page_counts_out_of_range(count: int) -> None:
         pages.checkpoint(Map(b""), 0, count, b"")
     with pytest.raises(ValueError, match="at least one page"):
         pages.overflow_count(b"", count)
+
+
+def test_pages_are_written_where_they_belong(tmp_path: Path) -> None:
+    numbers = array("I", [0, 1, 2, 5, 7, 8])
+    images = b"".join(bytes([n + 1]) * pages.PAGE for n in numbers)
+    path = tmp_path / "pages"
+    path.write_bytes(b"\xff" * (10 + 10 * pages.PAGE))
+    with open(path, "r+b") as file:
+        assert pages.write_pages(file.fileno(), 10, numbers, images) == 6
+    content = path.read_bytes()
+    assert content[:10] == b"\xff" * 10
+    for n in range(10):
+        at = 10 + n * pages.PAGE
+        wanted = n + 1 if n in numbers else 0xFF
+        assert content[at : at + pages.PAGE] == bytes([wanted]) * pages.PAGE
+    with open(path, "rb") as file:
+        assert pages.write_pages(file.fileno(), 10, numbers, images) == 0
+    with pytest.raises(ValueError, match="bytes a page"):
+        pages.write_pages(-1, 0, numbers, images[1:])

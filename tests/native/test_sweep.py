@@ -6,10 +6,14 @@ import pytest
 
 import aeordb
 from aeordb.format import constants as c
-from aeordb.format.hottail import decode_voids
+from aeordb.format.hottail import decode_voids, encode_tail_record
+from aeordb.native._native import ffi
 from aeordb.native.framing import void_header
-from aeordb.native.index import Index, split_records
-from aeordb.native.sweep import Ranges, Room, garbage_records, rooms, survey, table_records
+from aeordb.native.index import ALL, Index, split_records
+from aeordb.native.map import Map
+from aeordb.native.pages import checkpoint, page_of
+from aeordb.native.sweep import Ranges, Room, drop_records, rooms, survey, table_records
+from aeordb.native.table import RECORD, Table
 from aeordb.native.walk import Marks
 from aeordb.storage.view import make_index
 
@@ -58,18 +62,77 @@ def test_survey_and_rooms(index: Index, every: int) -> None:
 
 def test_garbage_is_all_that_is_not_marked(index: Index) -> None:
     marks, chosen = some(index, 3)
-    gone = []
+    records = table_records(index, marks)
+    tables = [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
+    waiting = b"".join(sorted(tables, key=lambda record: page_of(record[1:33], index.pages)))
+    assert waiting
+    gone, kept, beside = set[bytes](), set[bytes](), b""
     first = 0
     while first < index.pages:
-        records, after = garbage_records(index, marks, first, 50)
+        plan, after, taken = drop_records(index, marks, first, 50, waiting)
         assert after > first
-        gone += list(split_records(records))
+        assert waiting.startswith(taken)
+        pages = {page_of(taken[at + 1 : at + 33], index.pages) for at in range(0, len(taken), 46)}
+        assert pages <= set(range(first, after))
+        waiting = waiting[len(taken) :]
+        if plan is None:
+            beside += taken
+        else:
+            assert set(plan.page_numbers) <= set(range(first, after))
+            beside += plan.overflow_records
+            leads = list(split_records(plan.lead_records))
+            gone |= {r.key for r in leads if r.kv & c.KV_DELETED}
+            kept |= {r.key for r in leads if not r.kv & c.KV_DELETED}
         first = after
-    tables = list(split_records(table_records(index, marks)))
-    assert {r.key for r in tables if not r.kv & c.KV_DELETED} <= chosen.keys()
-    gone += [r for r in tables if r.kv & c.KV_DELETED]
-    assert all(r.kv & c.KV_DELETED for r in gone)
-    assert {r.key for r in gone} == {r.key for r in index.scan_records()} - chosen.keys()
+    assert not waiting
+    stay = list(split_records(beside))
+    assert not any(r.kv & c.KV_DELETED for r in stay)
+    assert not gone & kept
+    everything = {r.key for r in index.scan_records()}
+    # Of the tables' garbage the pages know nothing: it leaves with its records.
+    tail = {record[1:33] for record in tables}
+    assert everything - chosen.keys() - tail <= gone <= everything - chosen.keys()
+    assert kept | {r.key for r in stay} <= chosen.keys()
+    assert tail & chosen.keys() <= kept | {r.key for r in stay}
+
+
+def test_a_drop_plans_what_a_checkpoint_does(index: Index) -> None:
+    marks, chosen = some(index, 3)
+    records = table_records(index, marks)
+    tables = [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
+    waiting = sorted(tables, key=lambda record: page_of(record[1:33], index.pages))
+    tail = {record[1:33] for record in tables}
+    garbage = [
+        encode_tail_record(r.key, r.kv | c.KV_DELETED, r.offset, r.length)
+        for r in index.scan_records()
+        if r.key not in chosen and r.key not in tail
+    ]
+    plan, after, _ = drop_records(index, marks, 0, 1 << 20, b"".join(waiting))
+    assert after == index.pages
+    source = Map(bytes(ffi.buffer(index.pointer.map, index.pointer.map_length)))
+    kv_offset = index.pointer.kv_offset
+    wanted = checkpoint(
+        source, kv_offset, index.pages, b"".join(garbage + waiting), drops=True, images=False
+    )
+    assert plan == wanted
+
+
+def test_large_entries_leave_room_behind_them(index: Index) -> None:
+    table = Table()
+    sizes = [100, (1 << 24) - 2, (1 << 24) - 1, 1 << 24, 1 << 25, 70]
+    at = start = 1000
+    for number, size in enumerate(sizes):
+        table.put(bytes([number]) * 32, 1, at, size)
+        at += size + 100
+    content = Map(bytes(at))
+    index = Index(content, 0, 1, table, covered=ALL)
+    marks = Marks(index)
+    marks.add_keys(index, b"".join(bytes([n]) * 32 for n in range(len(sizes))))
+    for most in (1, 2, 1 << 20):
+        found = survey(index, marks, start, at)
+        batches = list(rooms(index, marks, found, (start, at, at), b"", most))
+        assert [length for batch in batches for _, length in batch.ranges] == [100] * len(sizes)
+        assert sum(batch.bytes for batch in batches) == 100 * len(sizes)
 
 
 def test_kinds_by_pages_are_all_of_them(index: Index) -> None:

@@ -3,10 +3,11 @@
 import signal
 import threading
 import time
+from collections.abc import Generator
 
 import pytest
 
-from aeordb.parallel.threads import in_order, run_workers
+from aeordb.parallel.threads import ahead, in_order, run_workers
 
 
 def running() -> list[str]:
@@ -80,4 +81,37 @@ def test_an_error_comes_at_its_place(jobs: int) -> None:
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(KeyError):
         next(results)
+    assert not running()
+
+
+def test_the_next_item_is_made_meanwhile() -> None:
+    made = []
+
+    def make() -> Generator[int, None, None]:
+        try:
+            for n in range(10):
+                made.append(n)
+                yield n
+        finally:
+            made.append(-1)
+
+    assert list(ahead(make())) == list(range(10))
+    assert made == [*range(10), -1]
+    made.clear()
+    items = ahead(make())
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    items.close()
+    assert made in ([0, 1, 2, -1], [0, 1, 2, 3, -1])
+    assert not running()
+
+
+def test_an_error_of_what_is_made_ahead_comes_at_its_place() -> None:
+    def make() -> Generator[int, None, None]:
+        yield 1
+        raise KeyError
+
+    items = ahead(make())
+    assert next(items) == 1
+    with pytest.raises(KeyError):
+        next(items)
     assert not running()
