@@ -98,7 +98,7 @@ class Log:
         self._gap = self.state.region
         self._freed = []
 
-    def place(self, frames: bytearray, lengths: list[int]) -> list[int]:
+    def place(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
         """Writes framed entries into free ranges or at the log's end; their offsets."""
         if not self.voids:
             return self._append(frames, lengths)
