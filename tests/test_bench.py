@@ -1,4 +1,4 @@
-"""Every benchmark runs, on next to nothing: they are not to rot between two looks at the figures."""
+"""Every benchmark runs, on next to nothing: they are not to rot between looks at the figures."""
 
 import subprocess
 import sys
