@@ -1,11 +1,7 @@
 #include "sweep.h"
 
-#include <unistd.h>
-
-#include "entry.h"
-#include "frame.h"
-#include "map.h"
 #include "page.h"
+#include "rooms.h"
 #include "table.h"
 
 static int fail(struct aeor_fault *fault, int code, const uint8_t *key, uint64_t offset,
@@ -60,7 +56,7 @@ static int visit_pages(struct visiting *visiting, uint64_t first, uint64_t last)
     uint64_t pages = visiting->index->no_pages ? 0 : visiting->index->pages;
     int code = AEOR_OK;
     for (uint64_t page = first; page < pages && page < last && code == AEOR_OK; page++) {
-        if (visiting->marked_only && visiting->marks != NULL && visiting->marks[page] == 0) continue;
+        if (visiting->marked_only && visiting->marks && visiting->marks[page] == 0) continue;
         code = visit_page(visiting, page);
     }
     return code;
@@ -118,7 +114,8 @@ int aeor_sweep_survey(const struct aeor_index *index, const uint32_t *marks, uin
                       uint64_t last, uint64_t start, uint64_t end, struct aeor_survey *survey,
                       struct aeor_fault *fault) {
     struct surveying surveying = {survey, start, end};
-    struct visiting visiting = {index, marks, fault, false, 0, UINT64_MAX, survey_entry, &surveying};
+    struct visiting visiting = {index, marks,      fault,        false,
+                                0,     UINT64_MAX, survey_entry, &surveying};
     int code = visit_pages(&visiting, first, last);
     return code == AEOR_OK && first == 0 ? visit_tables(&visiting) : code;
 }
@@ -208,7 +205,7 @@ int aeor_sweep_tables(const struct aeor_index *index, const uint32_t *marks,
     return AEOR_OK;
 }
 
-enum { LENGTH_BITS = 24, LENGTH_MAX = (1 << LENGTH_BITS) - 1, PLACE_BITS = 64 - LENGTH_BITS };
+enum { PLACE_BITS = 64 - AEOR_LENGTH_BITS };
 
 struct gathering {
     struct aeor_gather *gather;
@@ -227,9 +224,10 @@ static int gather_entry(void *context, bool marked, const uint8_t *key,
     }
     uint64_t at = __atomic_fetch_add(gather->next + bin, 1, __ATOMIC_RELAXED);
     if (at >= gather->ends[bin]) return AEOR_ERR_ARGUMENT;
-    uint64_t length = range.length < LENGTH_MAX ? range.length : LENGTH_MAX;
-    gather->items[at] = (range.offset - gather->low) << LENGTH_BITS | length;
-    return length < LENGTH_MAX ? AEOR_OK : aeor_bytes_add(gathering->large, &range, sizeof range);
+    uint64_t length = range.length < AEOR_LENGTH_MAX ? range.length : AEOR_LENGTH_MAX;
+    gather->items[at] = (range.offset - gather->low) << AEOR_LENGTH_BITS | length;
+    if (length < AEOR_LENGTH_MAX) return AEOR_OK;
+    return aeor_bytes_add(gathering->large, &range, sizeof range);
 }
 
 int aeor_sweep_extents(const struct aeor_index *index, const uint32_t *marks, uint64_t first,
@@ -283,139 +281,4 @@ uint64_t aeor_sweep_order(struct aeor_gather *gather) {
         total += count;
     }
     return total;
-}
-
-static uint64_t length_of(uint64_t offset, uint64_t length, const struct aeor_range *large,
-                          uint64_t count) {
-    uint64_t low = 0;
-    if (length < LENGTH_MAX) return length;
-    while (low < count) { /* the first one at the offset or behind it */
-        uint64_t middle = low + (count - low) / 2;
-        if (large[middle].offset < offset) {
-            low = middle + 1;
-        } else {
-            count = middle;
-        }
-    }
-    return large[low].length;
-}
-
-/* The first listed void that ends behind `offset`: *start and its end, or 0 if there is none. */
-static uint64_t listed_end(const uint8_t *voids, uint64_t count, uint64_t offset,
-                           uint64_t *start) {
-    uint64_t low = 0, high = count;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (aeor_get64(voids + 16 * middle + 8) > offset) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    *start = low < count ? aeor_get64(voids + 16 * low) : UINT64_MAX;
-    return low < count ? aeor_get64(voids + 16 * low + 8) : 0;
-}
-
-/* Looks at what stands in a room. */
-static int look(const uint8_t *map, uint64_t map_length, const uint8_t *voids,
-                uint64_t void_count, struct aeor_room *room) {
-    uint64_t at = room->offset;
-    room->free = 0;
-    room->settled = room->deletions = false;
-    while (at < room->end) {
-        struct aeor_entry entry;
-        int code = aeor_entry_header(map, map_length, at, 0, &entry);
-        if (code == AEOR_ERR_FAULT) return code;
-        bool whole = code == AEOR_OK && entry.total_length <= room->end - at;
-        bool is_void = whole && entry.type == AEOR_TYPE_VOID && entry.key_length == 0;
-        uint64_t end = whole ? at + entry.total_length : 0;
-        room->deletions |= whole && entry.type == AEOR_TYPE_DELETION;
-        if (is_void && at == room->offset && end == room->end) room->settled = true;
-        uint64_t start, listed = listed_end(voids, void_count, at, &start);
-        if (listed > room->end) listed = room->end;
-        if (is_void) {
-            room->free += end - at;
-        } else if (listed > at && start <= at) {
-            room->free += listed - at;
-            end = listed;
-        } else if (!whole) {
-            /* Bytes that are no entry, and not free: up to the next listed void. */
-            end = start < room->end ? start : room->end;
-        }
-        at = end;
-    }
-    return AEOR_OK;
-}
-
-int aeor_sweep_rooms(const uint8_t *map, uint64_t map_length, uint64_t low, const uint64_t *items,
-                     uint64_t count, const struct aeor_range *large, uint64_t large_count,
-                     uint64_t *at, uint64_t limit, const uint8_t *voids, uint64_t void_count,
-                     struct aeor_room *rooms, uint64_t *found) {
-    *found = 0;
-    for (uint64_t i = 0; i <= count; i++) {
-        uint64_t offset = i < count ? low + (items[i] >> LENGTH_BITS) : limit;
-        if (offset > *at) {
-            struct aeor_room *room = rooms + *found;
-            *room = (struct aeor_room){.offset = *at, .end = offset};
-            int code = look(map, map_length, voids, void_count, room);
-            if (code != AEOR_OK) return code;
-            ++*found;
-        }
-        if (i == count) break;
-        uint64_t end = offset + length_of(offset, items[i] & LENGTH_MAX, large, large_count);
-        if (end > *at) *at = end;
-    }
-    return AEOR_OK;
-}
-
-enum { BLOCK = 4096 };
-
-void aeor_sweep_sort(const struct aeor_room *rooms, uint64_t count, struct aeor_range *ranges,
-                     struct aeor_room *special, struct aeor_sorted *sorted) {
-    memset(sorted, 0, sizeof *sorted);
-    for (uint64_t i = 0; i < count; i++) {
-        const struct aeor_room *room = rooms + i;
-        uint64_t length = room->end - room->offset;
-        sorted->bytes += length;
-        sorted->reclaimed += length - room->free;
-        if (length < AEOR_ENTRY_START) continue;
-        uint64_t block = (room->offset + AEOR_ENTRY_START + BLOCK - 1) / BLOCK * BLOCK;
-        if (block + BLOCK > room->end && !room->settled && !room->deletions) {
-            ranges[sorted->small++] = (struct aeor_range){room->offset, length};
-        } else {
-            special[sorted->special++] = *room;
-        }
-    }
-}
-
-uint64_t aeor_ranges_above(const struct aeor_range *ranges, uint64_t count, uint64_t least,
-                           struct aeor_range *out) {
-    uint64_t found = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        if (ranges[i].length >= least) out[found++] = ranges[i];
-    }
-    return found;
-}
-
-void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_t *records) {
-    for (uint64_t i = 0; i < count; i++, records += 13) {
-        records[0] = 1;
-        aeor_put64(records + 1, ranges[i].offset);
-        aeor_put32(records + 9, (uint32_t)ranges[i].length);
-    }
-}
-
-uint64_t aeor_ranges_write(int fd, const struct aeor_range *ranges, uint64_t count,
-                           uint8_t *headers) {
-    uint8_t image[AEOR_SMALL_ROOM] = {0};
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t length = ranges[i].length;
-        if (length < AEOR_ENTRY_START || length > AEOR_SMALL_ROOM) return i;
-        uint8_t *header = headers + length * 64;
-        /* A header begins with its magic: zeros are none yet. */
-        if (header[0] == 0 && aeor_void_header(length, header) != AEOR_OK) return i;
-        memcpy(image, header, AEOR_ENTRY_START);
-        if (pwrite(fd, image, length, (off_t)ranges[i].offset) != (ssize_t)length) return i;
-    }
-    return count;
 }

@@ -229,7 +229,8 @@ def _windows(bins: tuple[int, ...], width: int, most: int) -> Iterator[range]:
     """Some neighbouring bins each, of `most` entries if one alone has no more."""
     low = count = 0
     for number, held in enumerate(bins):
-        if count and (count + held > most or (number + 1 - low) * width > _SPAN_MAX):
+        wide = number > low and (number + 1 - low) * width > _SPAN_MAX
+        if wide or (count and count + held > most):
             yield range(low, number)
             low, count = number, 0
         count += held
