@@ -9,8 +9,13 @@
 #include "table.h"
 #include "verify_address.h"
 
-/* KV type by entry type (FORMAT.md, Entries); 0xff: none. */
-static const uint8_t kv_types[] = {0xff, 0, 1, 2, 3, 4, 5, 7, 9};
+enum { NO_KV = 0xff };
+
+/* KV type by entry type (FORMAT.md, Entries).  A scan believes entries of any type. */
+static uint8_t kv_type(uint8_t type) {
+    static const uint8_t types[] = {NO_KV, 0, 1, 2, 3, 4, 5, 7, 9};
+    return type < sizeof types ? types[type] : NO_KV;
+}
 
 static bool is_set(const uint32_t *marks, uint64_t slot) {
     return marks != NULL && __atomic_load_n(marks + slot / 32, __ATOMIC_RELAXED) >> slot % 32 & 1;
@@ -121,7 +126,7 @@ static void check_index(struct windowing *work, uint64_t at, const struct aeor_l
     const struct aeor_hit *hit = work->hits + at;
     if (work->located[at]) {
         set(verify->seen, work->slots[at]);
-        if ((hit->kv & AEOR_KV_TYPE) != kv_types[entry->type] ||
+        if ((hit->kv & AEOR_KV_TYPE) != kv_type(entry->type) ||
             hit->total_length != entry->length) {
             find_entry(&work->rows, AEOR_FOUND_KIND, entry);
         }
@@ -325,7 +330,7 @@ static void check_record(const struct aeor_verify *verify, struct rows *rows, ui
     if (!is_set(verify->loose, slot)) return;
     if (is_set(verify->reached, slot)) {
         /* A tree leads to it, so it is no path key, and its key is no address. */
-        if (kind == kv_types[AEOR_TYPE_DIRECTORY]) {
+        if (kind == kv_type(AEOR_TYPE_DIRECTORY)) {
             add_row(rows, AEOR_FOUND_ADDRESS, offset, length, AEOR_TYPE_DIRECTORY, 0, kv, key);
         }
     } else if (verify->strays && !is_set(verify->paths, slot) && !is_root(verify, key)) {
