@@ -67,7 +67,7 @@ struct aeor_verify_sums {
     uint64_t rows; /* all that there were, also those that found no room */
 };
 
-enum { AEOR_VERIFY_ROWS = 4 }; /* an entry has no more */
+enum { AEOR_VERIFY_ROWS = 5 }; /* an entry has no more */
 
 /* Verifies entries that a scan found; up to `capacity` rows. */
 int aeor_verify_window(const struct aeor_verify *verify, const struct aeor_log_entry *entries,
