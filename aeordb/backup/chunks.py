@@ -31,6 +31,9 @@ _PIECE: Final = 512
 _WINDOW_MAX: Final = 32 << 20
 
 
+Frames = bytearray | memoryview
+
+
 class Item(NamedTuple):
     """A chunk to be copied: where it lies, how long it may be, the file that it is for.
 
@@ -47,13 +50,14 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Chunks ready to be written: framed, checked, without system flags."""
+    """Chunks ready to be written: framed, checked, without system flags; perhaps in `room`."""
 
-    frames: bytearray
+    frames: Frames
     keys: list[bytes]
     lengths: list[int]
     raw_lengths: list[int]
     newest: int
+    room: bytearray | None = None
 
 
 class _Local(threading.local):
@@ -64,10 +68,11 @@ class _Local(threading.local):
 _local = _Local()
 
 
-def load(view: View, items: Sequence[Item]) -> Batch:
+def load(view: View, items: Sequence[Item], room: bytearray | None = None) -> Batch:
     """Reads and checks chunks: integrity hash, address, size, content. Runs on any thread.
 
-    Raises DamagedError with the file's path.
+    To `room` if they fit there: memory that was in use already has its pages. Raises DamagedError
+    with the file's path.
     """
     for item in items:
         if item.length > CHUNK_MAX + _FRAME:
@@ -78,7 +83,8 @@ def load(view: View, items: Sequence[Item]) -> Batch:
     for length in lengths:
         starts.append(at)
         at += length
-    frames = bytearray(at)
+    fits = room is not None and at <= len(room)
+    frames: Frames = memoryview(room or b"")[:at] if fits else bytearray(at)
     _copy(view, items, starts, frames)
     offsets = array("Q", starts)
     try:
@@ -95,10 +101,10 @@ def load(view: View, items: Sequence[Item]) -> Batch:
         frames[start + 4] = c.VALUE_VERSION
         frames[start + 6] = 0
     newest = max((header.time for header in headers), default=0)
-    return Batch(frames, [item.key for item in items], lengths, raw_lengths, newest)
+    return Batch(frames, [item.key for item in items], lengths, raw_lengths, newest, room)
 
 
-def _copy(view: View, items: Sequence[Item], starts: Sequence[int], frames: bytearray) -> None:
+def _copy(view: View, items: Sequence[Item], starts: Sequence[int], frames: Frames) -> None:
     """Fills `frames`; entries that lie side by side come in one call."""
     first = 0
     for number in range(1, len(items) + 1):
@@ -111,19 +117,19 @@ def _copy(view: View, items: Sequence[Item], starts: Sequence[int], frames: byte
         first = number
 
 
-def _header(frames: bytearray, start: int, item: Item) -> EntryHeader:
+def _header(frames: Frames, start: int, item: Item) -> EntryHeader:
     try:
         header = decode_entry_header(frames, start)
     except FormatError as fault:
         _refuse(item, fault.reason)
-    key = frames[start + c.ENTRY_HEADER_LENGTH : start + _FRAME]
+    key = bytes(frames[start + c.ENTRY_HEADER_LENGTH : start + _FRAME])
     if header.type != c.ENTRY_CHUNK or header.key_length != c.HASH_LENGTH or key != item.key:
         _refuse(item, "another entry stands where the index says that a chunk does")
     return header
 
 
 def _addresses(
-    frames: bytearray, starts: Sequence[int], headers: Sequence[EntryHeader], items: Sequence[Item]
+    frames: Frames, starts: Sequence[int], headers: Sequence[EntryHeader], items: Sequence[Item]
 ) -> list[int]:
     """Checks each chunk's address, size and content; their raw lengths."""
     plain = [i for i, header in enumerate(headers) if header.compression == c.COMPRESSION_NONE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Final
 
 import zstandard
@@ -73,6 +74,7 @@ class ChunkCopy:
         self._progress = progress
         self._parts: list[_Part] = []
         self._count = 0
+        self._spare: SimpleQueue[bytearray] = SimpleQueue()
         self.written = 0
 
     def add(self, key: bytes, record: Record) -> None:
@@ -167,6 +169,8 @@ class ChunkCopy:
                 )
             kinds = [c.KV_CHUNK] * len(batch.keys)
             self._writer.append_framed(batch.frames, batch.keys, kinds, batch.lengths)
+            if batch.room is not None:
+                self._spare.put(batch.room)
             lengths.update(zip(batch.keys, batch.raw_lengths, strict=True))
             self.written += len(batch.keys)
             self._progress.advance(len(batch.frames), len(batch.keys))
@@ -196,11 +200,14 @@ class ChunkCopy:
     def _loaded(self, batches: list[tuple[View, list[Item]]]) -> Iterator[Batch]:
         """The batches, checked: some ahead on threads while one is written."""
         total = sum(item.length for _, items in batches for item in items)
-        return in_order(self._jobs if total >= _THREADS_FROM else 1, batches, _load)
+        return in_order(self._jobs if total >= _THREADS_FROM else 1, batches, self._load)
 
-
-def _load(batch: tuple[View, list[Item]]) -> Batch:
-    return load(*batch)
+    def _load(self, batch: tuple[View, list[Item]]) -> Batch:
+        try:
+            room = self._spare.get_nowait()
+        except Empty:
+            room = bytearray(_BATCH_BYTES)
+        return load(*batch, room)
 
 
 def _stricter(one: _File, other: _File) -> _File:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from types import TracebackType
 from typing import BinaryIO
 
@@ -120,34 +120,39 @@ class Transaction:
         self._check()
         place = parse_path(os.fspath(path), file=True)
         old = self.edit.check_put(place)
-        with ExitStack() as stack:
-            if isinstance(source, (str, os.PathLike)):
-                source = stack.enter_context(open(source, "rb", buffering=0))
-                status = os.fstat(source.fileno())
-                updated = status.st_mtime_ns // 1_000_000 if updated is None else updated
-                progress.start(status.st_size, f"Putting {place}")
-            else:
-                size = len(source) if isinstance(source, (bytes, bytearray, memoryview)) else None
-                progress.start(size, f"Putting {place}")
-            stack.callback(progress.finish)
-            now = self.writer.now()
-            updated = now if updated is None else updated
-            if created is None:
-                created = old.created if old is not None else min(now, updated)
-            data = bytes(source) if isinstance(source, (bytearray, memoryview)) else source
-            stored = store_file(
-                self.writer,
-                place,
-                data,
-                content_type=content_type,
-                created=created,
-                updated=updated,
-                metadata=metadata,
-                jobs=self._jobs,
-                advance=progress.advance,
-            )
-        self.edit.put_child(place, stored.child, stored.record)
-        return make_stat(self.writer, place, stored.child, content=stored.content_hash)
+        now = self.writer.now()
+
+        def store(source: BinaryIO | bytes | io.RawIOBase, size: int | None, updated: int) -> Stat:
+            born = created
+            if born is None:
+                born = old.created if old is not None else min(now, updated)
+            progress.start(size, f"Putting {place}")
+            try:
+                stored = store_file(
+                    self.writer,
+                    place,
+                    source,
+                    content_type=content_type,
+                    created=born,
+                    updated=updated,
+                    metadata=metadata,
+                    jobs=self._jobs,
+                    advance=progress.advance,
+                )
+            finally:
+                progress.finish()
+            self.edit.put_child(place, stored.child, stored.record)
+            return make_stat(self.writer, place, stored.child, content=stored.content_hash)
+
+        if isinstance(source, (str, os.PathLike)):
+            with open(source, "rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                local = status.st_mtime_ns // 1_000_000
+                return store(file, status.st_size, local if updated is None else updated)
+        updated = now if updated is None else updated
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return store(bytes(source), len(source), updated)
+        return store(source, None, updated)
 
     def put_tree(
         self,

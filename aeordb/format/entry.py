@@ -177,7 +177,7 @@ def encode_entry(
     return b"".join((head, key, value))
 
 
-def set_times(frames: bytearray, lengths: Iterable[int], first: int) -> None:
+def set_times(frames: bytearray | memoryview, lengths: Iterable[int], first: int) -> None:
     """Gives framed entries that stand one after the other the times `first`, `first` + 1, ..
 
     No hash covers the time. `lengths` are their total lengths.

@@ -274,7 +274,7 @@ def live_slot(raw: bytes) -> LiveSlot:
         except MarkerVersionError:
             raise
         except FormatError as fault:
-            # Its traceback would keep the callers' frames alive, and with them their reader's locks.
+            # A traceback would keep the callers' frames alive, and their reader's locks.
             faults.append(fault.with_traceback(None))
     if not good:
         raise min(faults, key=_weight)

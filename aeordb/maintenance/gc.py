@@ -18,6 +18,7 @@ from aeordb.native.faults import NativeFault
 from aeordb.native.index import Index
 from aeordb.native.sweep import survey
 from aeordb.progress import NO_PROGRESS, Progress
+from aeordb.storage.checkpoint import checkpoint, plan_checkpoint
 from aeordb.storage.commit import Log
 from aeordb.storage.state import State
 from aeordb.storage.store import Store
@@ -145,6 +146,21 @@ def check_roots(found: Roots, path: str) -> Roots:
     return found
 
 
+def replace_older(log: Log) -> None:
+    """Brings the hot tail's records into the pages if these have older entries of their keys.
+
+    What older entries point to is garbage, and no page may name an entry in a void.
+    """
+    state = log.state
+    header = state.header
+    pages = Index(log.files.covering(header.log_start), header.kv_offset, header.pages)
+    records = state.table.records()
+    keys = [records[at + 1 : at + 33] for at in range(0, len(records), c.HOT_TAIL_RECORD_LENGTH)]
+    there, _ = pages.find_many(b"".join(keys))
+    if any(there):
+        checkpoint(log, plan_checkpoint(log, records), header.head)
+
+
 class _Collection:
     """One gc of a log that nobody else writes to."""
 
@@ -163,6 +179,7 @@ class _Collection:
         found = Roots(())
         try:
             thaw_all(log, self._patience)
+            replace_older(log)
             index = make_index(log.files, log.state)
             found = check_roots(
                 find_roots(index, log.state.header.head, jobs=self._jobs), self._store.path

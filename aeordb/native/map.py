@@ -41,7 +41,7 @@ class Map:
         self.copy_into(out, 0, offset, length)
         return bytes(out)
 
-    def copy_into(self, out: bytearray, at: int, offset: int, length: int) -> None:
+    def copy_into(self, out: bytearray | memoryview, at: int, offset: int, length: int) -> None:
         """The same into `out`, from its byte `at` on; ValueError if it has no room for them."""
         data = self.pointer
         if not 0 <= at <= len(out) or not 0 <= length <= len(out) - at:

@@ -79,6 +79,11 @@ class Table:
         data = check_records(records)
         self._check(lib.aeor_table_put_many(self.pointer, data, len(data) // RECORD))
 
+    def put_table(self, other: "Table") -> None:
+        """Adds or replaces all records of another table."""
+        records = other.pointer
+        self._check(lib.aeor_table_put_many(self.pointer, records.records, records.count))
+
     def get(self, key: bytes) -> tuple[int, int, int] | None:
         """(KV type and flags, offset, total length), also of a deleted record."""
         location: Any = ffi.new("uint64_t[3]")

@@ -7,11 +7,11 @@ leaves alone whatever the live header slot needs. A cut at any moment leaves tha
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
-from aeordb.format.header import Spare
+from aeordb.format.header import Header, Spare
 from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
 from aeordb.native.entries import Entry
 from aeordb.native.hashing import blake3
@@ -98,7 +98,7 @@ class Log:
         self._gap = self.state.region
         self._freed = []
 
-    def place(self, frames: bytearray, lengths: list[int]) -> list[int]:
+    def place(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
         """Writes framed entries into free ranges or at the log's end; their offsets."""
         if not self.voids:
             return self._append(frames, lengths)
@@ -191,20 +191,28 @@ class Log:
         state = self.state
         # With another HEAD, what was an export of one version is a database of its own.
         same = head == state.header.head
-        header = replace(
-            state.header,
-            backup_type=state.header.backup_type if same else c.BACKUP_NONE,
-            base=state.header.base if same else c.ZERO_HASH,
-            target=state.header.target if same else c.ZERO_HASH,
-            sequence=state.header.sequence + 1,
+        old = state.header
+        header = Header(
+            sequence=old.sequence + 1,
+            created_at=old.created_at,
             updated_at=self.last_time,
+            kv_offset=old.kv_offset,
+            kv_length=old.kv_length if layout.kv_length is None else layout.kv_length,
+            kv_version=old.kv_version,
+            nvt_offset=old.nvt_offset,
+            nvt_length=old.nvt_length,
+            nvt_version=old.nvt_version,
+            hot_tail_offset=region[0],
+            stage=old.stage if layout.stage is None else layout.stage,
             head=head,
             entry_count=self.entry_count,
-            hot_tail_offset=region[0],
-            stage=state.header.stage if layout.stage is None else layout.stage,
-            kv_length=state.header.kv_length if layout.kv_length is None else layout.kv_length,
             resize_in_progress=int(layout.resize_target != 0),
             resize_target=layout.resize_target,
+            buffer_kvs_offset=old.buffer_kvs_offset,
+            buffer_nvt_offset=old.buffer_nvt_offset,
+            backup_type=old.backup_type if same else c.BACKUP_NONE,
+            base=old.base if same else c.ZERO_HASH,
+            target=old.target if same else c.ZERO_HASH,
             spare=Spare(layout.flags, region[1], region_hash, layout.batch_count),
         )
         slot = 1 - state.slot

@@ -96,7 +96,11 @@ class BulkWriter(Writer, Protocol):
     """A writer that also takes entries made ready by other threads."""
 
     def append_framed(
-        self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
+        self,
+        frames: bytearray | memoryview,
+        keys: Sequence[bytes],
+        kinds: Sequence[int],
+        lengths: list[int],
     ) -> None:
         """Adds entries that stand framed one after the other, each key once; sets their times.
 

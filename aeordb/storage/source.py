@@ -40,7 +40,7 @@ class SourceView(View):
         """The live header."""
         return self.state.header
 
-    def copy_into(self, out: bytearray, at: int, offset: int, length: int) -> None:
+    def copy_into(self, out: bytearray | memoryview, at: int, offset: int, length: int) -> None:
         """As :meth:`View.copy_into`, by reading: much of a backup is read once, in order, which
         the system then reads ahead."""
         self._check()

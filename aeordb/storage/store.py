@@ -330,7 +330,7 @@ def _merged(committed: Table, pending: Table) -> Table:
     """
     if len(pending) <= len(committed):
         merged = committed.copy()
-        merged.put_many(pending.record_view())
+        merged.put_table(pending)
         return merged
     for record in split_records(committed.record_view()):
         if record.key not in pending:

@@ -146,7 +146,7 @@ class View:
         self.copy_into(out, 0, offset, length)
         return bytes(out)
 
-    def copy_into(self, out: bytearray, at: int, offset: int, length: int) -> None:
+    def copy_into(self, out: bytearray | memoryview, at: int, offset: int, length: int) -> None:
         """The same into `out` from its byte `at` on, which has room for them."""
         self._check()
         try:

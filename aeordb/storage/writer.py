@@ -80,7 +80,11 @@ class WriteView(View):
             self.flush()
 
     def append_framed(
-        self, frames: bytearray, keys: Sequence[bytes], kinds: Sequence[int], lengths: list[int]
+        self,
+        frames: bytearray | memoryview,
+        keys: Sequence[bytes],
+        kinds: Sequence[int],
+        lengths: list[int],
     ) -> None:
         """Adds entries that stand framed one after the other, verified; only their times are set.
 

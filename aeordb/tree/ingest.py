@@ -16,10 +16,10 @@ from aeordb.format import constants as c
 from aeordb.format.keys import file_identity_key
 from aeordb.format.nodes import Child
 from aeordb.format.records import encode_file_record
-from aeordb.native.hashing import Hasher
+from aeordb.native.hashing import Hasher, blake3
 from aeordb.storage.protocols import BulkWriter, Writer
 from aeordb.tree.blocks import How, Source, read_blocks
-from aeordb.tree.chunking import Chunk, Framed
+from aeordb.tree.chunking import Chunk, Framed, pack_block
 from aeordb.tree.content_types import guess, is_compressed
 
 
@@ -96,24 +96,32 @@ def store_content(
     now = writer.now()
     content_type = guess(path) if content_type is None else content_type
     how = How(not is_compressed(content_type), c.ENTRY_FLAG_SYSTEM if system else 0)
-    hasher = Hasher()
-    keys = bytearray()
-    size = 0
-    for block in read_blocks(source, how, jobs or default_jobs(), pool, hasher):
-        if block.framed is not None and isinstance(writer, BulkWriter):
-            append_framed(writer, block.framed)
-        else:
-            append_chunks(writer, block.chunks, how.flags)
-        before = size
-        for chunk in block.chunks:
-            keys += chunk.key
-            size += chunk.length
+    if type(source) is bytes and len(source) <= c.CHUNK_LENGTH:
+        # One chunk needs no blocks.
+        chunks = pack_block([source] if source else [], how.compress)
+        append_chunks(writer, chunks, how.flags)
+        chunk_list = chunks[0].key if chunks else b""
+        size, content_hash = len(source), blake3(source)
         if advance is not None:
-            advance(size - before)
-    chunk_list = bytes(keys)
+            advance(size)
+    else:
+        hasher = Hasher()
+        keys = bytearray()
+        size = 0
+        for block in read_blocks(source, how, jobs or default_jobs(), pool, hasher):
+            if block.framed is not None and isinstance(writer, BulkWriter):
+                append_framed(writer, block.framed)
+            else:
+                append_chunks(writer, block.chunks, how.flags)
+            before = size
+            for chunk in block.chunks:
+                keys += chunk.key
+                size += chunk.length
+            if advance is not None:
+                advance(size - before)
+        chunk_list, content_hash = bytes(keys), hasher.digest()
     created = now if created is None else created
     updated = now if updated is None else updated
-    content_hash = hasher.digest()
     record = encode_file_record(
         path, content_type, size, created, updated, content_hash, metadata, chunk_list
     )

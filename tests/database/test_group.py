@@ -159,7 +159,7 @@ def test_every_write_of_a_few_commits_may_fail_for_want_of_space(tmp_path: Path)
     store.CHECKPOINT_RECORDS, store.OVERFLOW_LIMIT = 10, 0
     try:
         failed = 0
-        for n in range(1, 300, 7):
+        for n in range(1, 300, 3):
             path = tmp_path / f"{n}.aeordb"
             layer = CountingLayer()
             with use_layer(layer), aeordb.open(path, "x") as db:
