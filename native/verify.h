@@ -67,7 +67,9 @@ struct aeor_verify_sums {
     uint64_t rows; /* all that there were, also those that found no room */
 };
 
-/* Verifies entries that a scan found.  Up to `capacity` rows; four per entry are enough for all. */
+enum { AEOR_VERIFY_ROWS = 5 }; /* an entry has no more */
+
+/* Verifies entries that a scan found; up to `capacity` rows. */
 int aeor_verify_window(const struct aeor_verify *verify, const struct aeor_log_entry *entries,
                        uint64_t count, struct aeor_verify_row *rows, uint64_t capacity,
                        struct aeor_verify_sums *sums);

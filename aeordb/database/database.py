@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, MutableMapping
 from types import TracebackType
 from typing import BinaryIO, Literal, TypeVar
 
-from aeordb.database import access
 from aeordb.database.backup import Exports
 from aeordb.database.group import CommitGroup
 from aeordb.database.imports import Imports
@@ -18,6 +17,7 @@ from aeordb.database.maintenance import Maintenance
 from aeordb.database.names import Forks, Snapshots
 from aeordb.database.reading import Path, View, make_stat
 from aeordb.database.results import Change, Info, LogItem, Stat, Status
+from aeordb.database.rootkeys import RootKeys
 from aeordb.database.scheduled import Backups
 from aeordb.database.transaction import ENTRIES_PER_FILE, Source, Transaction
 from aeordb.errors import ExistsError, NotFoundError, PathError, UsageError
@@ -73,7 +73,7 @@ def open_database(
     return Database(Store(name, writable=mode != "r", timeout=timeout), jobs=jobs)
 
 
-class Database(Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes]):
+class Database(RootKeys, Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes]):
     """An open database; as a mapping, its live files by path.
 
     A handle opened for writing always reads the newest version; one opened with "r" stays at the
@@ -331,35 +331,6 @@ class Database(Exports, Imports, Backups, Maintenance, MutableMapping[str, bytes
     def symlink(self, target: str, path: Path) -> None:
         """Puts a symlink and commits (:meth:`Transaction.symlink`)."""
         self.run(lambda tx: tx.symlink(target, path))
-
-    def create_root_key(self) -> str:
-        """Makes a root key; its text, which is shown this once. UsageError if there is one."""
-
-        def create(tx: Transaction) -> str:
-            if access.has_root_key(tx.writer):
-                raise UsageError(
-                    "the database has a root key", hint="`aeordb emergency-reset` makes a new one."
-                )
-            return access.create_root_key(tx.writer)
-
-        text = self.run_alone(create)
-        self.api_keys.changed()
-        return text
-
-    def emergency_reset(self) -> str:
-        """Revokes all root keys and makes a new one; its text, which is shown this once."""
-
-        def reset(tx: Transaction) -> str:
-            access.revoke_root_keys(tx.writer)
-            return access.create_root_key(tx.writer)
-
-        text = self.run_alone(reset)
-        self.api_keys.changed()
-        return text
-
-    def is_root_key(self, text: str) -> bool:
-        """Whether the text is this database's root key."""
-        return access.is_root_key(self.reader(), text)
 
     def resolve_in(self, transaction: Transaction, version: str) -> bytes:
         """The root of a version as a running transaction sees it."""

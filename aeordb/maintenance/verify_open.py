@@ -42,6 +42,7 @@ _SLOT_HINT = (
     "After a power cut this may be a commit that never was; the next writer clears it. Else the "
     "last commit may be lost."
 )
+_CLEAN_HINT = "The file was closed with the commit that counts: nothing is lost."
 
 
 class Subject:
@@ -132,12 +133,7 @@ class Subject:
 
     def _load_state(self, out: Collector) -> None:
         live = read_slots(self._fd, self.path)
-        for slot in split_slots(os.pread(self._fd, c.HEADERS_LENGTH, 0)):
-            try:
-                slot.check()
-            except FormatError as fault:
-                if not slot.is_zero:
-                    out.add(HEADER_SLOT, offset=slot.offset, hint=_SLOT_HINT, reason=str(fault))
+        _check_slots(live.header, os.pread(self._fd, c.HEADERS_LENGTH, 0), out)
         try:
             if live.header.backup_type == c.BACKUP_PATCH:
                 state = load_backup(self._fd, self.path, live, self.files.covering)
@@ -201,6 +197,21 @@ def _possible(voids: list[Extent], start: int, end: int) -> Iterator[Extent]:
         if length > 0 and start <= offset and offset + length <= end:
             yield offset, length
             start = offset + length
+
+
+def _check_slots(header: Header, raw: bytes, out: Collector) -> None:
+    """Both slots are written by turns: only a file with one commit may have one of zeros."""
+    clean = header.spare is not None and bool(header.spare.flags & c.SPARE_CLEAN)
+    hint = _CLEAN_HINT if clean else _SLOT_HINT
+    for slot in split_slots(raw):
+        try:
+            slot.check()
+        except FormatError as fault:
+            if not slot.is_zero:
+                out.add(HEADER_SLOT, offset=slot.offset, hint=hint, reason=str(fault))
+            elif header.sequence > 1:
+                reason = f"it is all zeros, and the other one has sequence {header.sequence}"
+                out.add(HEADER_SLOT, offset=slot.offset, hint=hint, reason=reason)
 
 
 def _check_fields(header: Header, size: int, out: Collector) -> None:

@@ -177,7 +177,7 @@ class Verification:
     def window(self, window: Window) -> tuple[list[Row], Sums]:
         """Verifies a window's entries; from any thread. Where the file cannot be read, each of its
         entries is tried alone."""
-        capacity = 4 * window.count
+        capacity = lib.AEOR_VERIFY_ROWS * window.count
         rows: Any = _new_unset("struct aeor_verify_row[]", capacity)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         code = lib.aeor_verify_window(

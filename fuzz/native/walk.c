@@ -1,42 +1,12 @@
-/* A walk over a made-up index and log, then a plan, its windows, and a new block of their records.
- *
- * The input: pages, records of a table, flags, a root's key; then these records, then the map: the
- * block from offset 0, the log behind. Page checksums and integrity hashes are made good first, so
- * that what a lie reaches is the walk, not the check before it. */
+/* A walk over a made-up index and log (made.h), then a plan, its windows, and a new block of their
+ * records. */
 #include "walk.h"
 
-#include <stdlib.h>
-
 #include "carry.h"
-#include "map.h"
+#include "made.h"
 #include "places.h"
-#include "table.h"
 
-enum { HEAD = 3 + AEOR_HASH, MOST_PLACES = 2000 };
-
-static void require(bool holds) {
-    if (!holds) abort();
-}
-
-static void mend(uint8_t *map, uint64_t length, uint64_t pages) {
-    for (uint64_t page = 0; page < pages; page++) {
-        uint8_t *image = map + page * AEOR_PAGE;
-        uint32_t count = aeor_get16(image + 8);
-        /* A bad page would be read again and again, for a while. */
-        if (count > AEOR_PAGE_ENTRIES) count = 0;
-        if (count > 0) aeor_page_seal(image, count);
-        if (count == 0) memset(image, 0, AEOR_PAGE);
-    }
-    for (uint64_t at = pages * AEOR_PAGE; at < length; at++) {
-        struct aeor_entry entry;
-        if (!aeor_inside(at, AEOR_ENTRY_START, length)) return;
-        if (aeor_entry_parse(map + at, at, &entry) != AEOR_OK) continue;
-        if (!aeor_inside(at, entry.total_length, length)) continue;
-        aeor_entry_hash(entry.type, map + at + AEOR_ENTRY_START,
-                        entry.total_length - AEOR_ENTRY_START, map + at + AEOR_ENTRY_HEADER);
-        at += entry.total_length - 1;
-    }
-}
+enum { MOST_PLACES = 2000 };
 
 static void check_places(const struct aeor_index *index, const uint8_t *root, bool rows) {
     uint8_t out[16 * AEOR_PLACE];
@@ -112,27 +82,10 @@ static void check_walk(const struct aeor_index *index, const uint8_t *root, uint
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct aeor_index index = {0};
-    struct aeor_table table;
-    if (size < HEAD) return 0;
-    uint64_t records = data[1];
-    if (!aeor_inside(HEAD, records * AEOR_RECORD, size)) return 0;
-    const uint8_t *rows = data + HEAD;
-    uint64_t length = size - HEAD - records * AEOR_RECORD;
-    uint8_t *map = malloc(length + !length);
-    memcpy(map, rows + records * AEOR_RECORD, length);
-    index.pages = data[0] * (uint64_t)AEOR_PAGE <= length ? data[0] : length / AEOR_PAGE;
-    mend(map, length, index.pages);
-    aeor_table_init(&table, 3, 4);
-    require(aeor_table_put_many(&table, rows, records) == AEOR_OK);
-    index.tables[0] = &table;
-    index.table_count = 1;
-    index.no_pages = data[2] & 1;
-    index.map = map;
-    index.map_length = length;
-    check_walk(&index, data + 3, data[2] & 2 ? 1000 : 1 << 20);
-    check_places(&index, data + 3, data[2] & 4);
-    aeor_table_free(&table);
-    free(map);
+    struct made made;
+    if (!made_begin(&made, data, size, 0)) return 0;
+    check_walk(&made.index, made.root, made.flags & 2 ? 1000 : 1 << 20);
+    check_places(&made.index, made.root, made.flags & 4);
+    made_end(&made);
     return 0;
 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import aeordb
 from aeordb.format import constants as c
-from aeordb.format.header import split_slots
+from aeordb.format.header import live_slot, split_slots
 from aeordb.format.keys import file_content_key, file_identity_key, file_path_key
 from aeordb.format.records import FileRecord
 from aeordb.maintenance import findings as f
@@ -150,6 +150,49 @@ def test_one_slot_gone(path: Path) -> None:
     report = aeordb.verify(path)
     assert kinds(report) == {f.HEADER_SLOT}
     assert report.findings[0].offset == 0
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_slot_of_zeros(slot: int, path: Path) -> None:
+    """Of a writer that was killed the last commit may be in it: none may vanish unsaid."""
+    start, end = slot * c.SLOT_LENGTH, (slot + 1) * c.SLOT_LENGTH
+    closed = path.read_bytes()
+    with aeordb.open(path) as db:
+        for number in range(3):
+            db["/later"] = b"%d" % number
+        killed = path.read_bytes()
+    for data, newest, lost in ((closed, b"only now", False), (killed, b"2", True)):
+        live = live_slot(data).index == slot
+        path.write_bytes(data[:start] + bytes(end - start) + data[end:])
+        report = aeordb.verify(path)
+        assert not report.ok
+        assert {finding.offset for finding in report.findings if finding.kind == f.HEADER_SLOT} == {
+            start
+        }
+        (finding,) = (one for one in report.findings if one.kind == f.HEADER_SLOT)
+        assert "all zeros" in finding.reason
+        with aeordb.open(path, "r") as db:
+            there = db.get("/later") if lost else db.get("/new")
+        if not live:
+            assert there == newest
+            assert ("last commit may be lost" in finding.hint) == lost
+        elif lost:
+            assert there != newest
+            assert "last commit may be lost" in finding.hint
+
+
+def test_slots_of_one_commit(tmp_path: Path) -> None:
+    """A file just made, and one that was opened since and not written to, have one slot."""
+    path = tmp_path / "data.aeordb"
+    with aeordb.open(path, "x") as db:
+        assert split_slots(path.read_bytes())[1].is_zero
+        assert db.verify().ok
+        db["/a"] = b"a"
+    with aeordb.open(path) as db:
+        db.gc(compact=True)
+        assert split_slots(path.read_bytes())[1].is_zero
+        assert db.verify().ok
+    assert aeordb.verify(path).ok
 
 
 def test_the_hot_tail_gone(path: Path) -> None:
