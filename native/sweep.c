@@ -145,13 +145,17 @@ static int add_garbage(const struct aeor_index *index, const uint32_t *marks, ui
     return code;
 }
 
+static bool is_of(const struct aeor_index *index, uint64_t page, const uint8_t *record) {
+    return aeor_page_of(record + AEOR_RECORD_KEY, index->pages) == page;
+}
+
 /* The waiting records of one page, from *used on. */
 static int add_waiting(const struct aeor_index *index, uint64_t page, const uint8_t *waiting,
                        uint64_t count, uint64_t *used, bool *drops, struct aeor_bytes *records) {
     int code = AEOR_OK;
     for (; *used < count && code == AEOR_OK; ++*used) {
         const uint8_t *record = waiting + *used * AEOR_RECORD;
-        if (aeor_page_of(record + AEOR_RECORD_KEY, index->pages) != page) break;
+        if (!is_of(index, page, record)) break;
         *drops |= (record[AEOR_RECORD_KV] & AEOR_KV_DELETED) != 0;
         code = aeor_bytes_add(records, record, AEOR_RECORD);
     }
@@ -170,10 +174,13 @@ int aeor_sweep_drop(const struct aeor_index *index, const uint32_t *marks, uint6
     *used = 0;
     *drops = false;
     for (; page < last && page < index->pages && held < most; page++) {
+        bool covered = aeor_index_covered(index, page);
+        bool waits = *used < waiting_count && is_of(index, page, waiting + *used * AEOR_RECORD);
         records.length = 0;
+        if (covered && !waits) continue;
         code = aeor_index_page(index, page, image, &count);
         if (code != AEOR_OK) break;
-        if (!aeor_index_covered(index, page)) {
+        if (!covered) {
             code = add_garbage(index, marks, page, image, count, &records);
         }
         if (records.length) held += count, *drops = true;

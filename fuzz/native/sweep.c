@@ -6,6 +6,7 @@
 
 #include "made.h"
 #include "reach.h"
+#include "rooms.h"
 
 enum { UNMENDED = 2, OWN = 4, VOIDS = 8, ALL_MARKED = 16, FEW = 3 };
 
@@ -37,29 +38,35 @@ static void check_garbage(const struct made *made, const uint32_t *marks,
                           const struct aeor_survey *survey) {
     const struct aeor_index *index = &made->index;
     struct aeor_bytes records = {0};
+    struct aeor_checkpoint plan = {0};
     struct aeor_fault fault = {0};
-    uint64_t next, live = 0, gone = 0;
-    for (uint64_t page = 0; page < index->pages; page = next) {
-        require(aeor_sweep_garbage(index, marks, page, index->pages, FEW, &next, &records,
-                                   &fault) == AEOR_OK);
-        require(next > page || index->no_pages);
-        if (index->no_pages) break;
+    uint64_t next, used, live = 0, gone = 0;
+    bool drops, whole = true;
+    for (uint64_t page = 0; page < index->pages && whole; page = next) {
+        int code = aeor_sweep_drop(index, marks, page, index->pages, FEW, NULL, 0, &used, &next,
+                                   &drops, &plan, &fault);
+        require(code == AEOR_OK || (code == AEOR_ERR_PAGE && fault.code == code));
+        require(used == 0 && (code != AEOR_OK || next > page));
+        whole = code == AEOR_OK; /* else keys that are in the wrong page, or twice in one */
     }
-    uint64_t paged = records.length;
+    require(plan.images.length == 0 && plan.overflow.length == 0);
+    for (uint64_t at = 0; at < plan.leads.length; at += AEOR_RECORD) {
+        gone += (plan.leads.data[at + AEOR_RECORD_KV] & AEOR_KV_DELETED) != 0;
+    }
     require(aeor_sweep_tables(index, marks, &records) == AEOR_OK);
     for (uint64_t at = 0; at < records.length; at += AEOR_RECORD) {
         bool deleted = records.data[at + AEOR_RECORD_KV] & AEOR_KV_DELETED;
-        require(deleted || at >= paged);
         gone += deleted;
         live += !deleted;
     }
-    require(live <= survey->live && gone >= survey->garbage);
+    require(live <= survey->live && (!whole || gone >= survey->garbage));
+    aeor_checkpoint_free(&plan);
     aeor_bytes_free(&records);
 }
 
 /* Rooms in stretches of up to `most` items; their bytes in all. */
-static uint64_t check_rooms(const struct made *made, const struct aeor_plan_item *items,
-                            uint64_t count, uint64_t most, const uint8_t *voids,
+static uint64_t check_rooms(const struct made *made, const uint64_t *items, uint64_t count,
+                            uint64_t most, const uint8_t *voids,
                             uint64_t void_count, uint64_t *freed) {
     uint64_t at = made->log, bytes = 0, end = made->log;
     *freed = 0;
@@ -67,8 +74,8 @@ static uint64_t check_rooms(const struct made *made, const struct aeor_plan_item
         uint64_t part = count - first < most ? count - first : most, found;
         bool last = first + part == count;
         struct aeor_sorted sorted;
-        require(aeor_sweep_rooms(made->map, made->length, items + first, part, &at,
-                                 last ? made->length : 0, voids, void_count, rooms,
+        require(aeor_sweep_rooms(made->map, made->length, made->log, items + first, part,
+                                 NULL, 0, &at, last ? made->length : 0, voids, void_count, rooms,
                                  &found) == AEOR_OK);
         require(found <= part + 1);
         for (uint64_t i = 0; i < found; i++) {
@@ -93,21 +100,48 @@ static uint64_t check_rooms(const struct made *made, const struct aeor_plan_item
 
 static void check_sweep(const struct made *made, const uint32_t *marks, bool all) {
     const struct aeor_index *index = &made->index;
-    struct aeor_survey survey;
+    struct aeor_survey survey = {0}, other = {0}, parts = {0};
     struct aeor_fault fault = {0};
     uint8_t voids[16];
-    uint64_t slots = aeor_index_slots(index), count, held = 0, end = made->log, freed, again;
-    int code = aeor_sweep_survey(index, marks, made->log, made->length, &survey, &fault);
+    uint64_t count, held = 0, end = made->log, freed, again, half = index->pages / 2;
+    int code = aeor_sweep_survey(index, marks, 0, UINT64_MAX, made->log, made->length, &survey,
+                                 &fault);
     require(code == AEOR_OK || (code == AEOR_ERR_ENTRY_BOUNDS && fault.code == code));
     if (code != AEOR_OK) return;
+    if (half > 0) {
+        require(aeor_sweep_survey(index, marks, 0, half, made->log, made->length, &parts,
+                                  &fault) == AEOR_OK);
+        require(aeor_sweep_survey(index, marks, half, UINT64_MAX, made->log, made->length, &other,
+                                  &fault) == AEOR_OK);
+        aeor_survey_add(&parts, &other);
+        require(memcmp(&parts, &survey, sizeof survey) == 0);
+    }
     check_garbage(made, marks, &survey);
-    struct aeor_plan_item *items = malloc((slots + 1) * sizeof *items);
-    code = aeor_sweep_extents(index, all ? NULL : marks, made->log, made->length, items, slots,
-                              &count, &fault);
-    require(code == AEOR_OK && (all || count == survey.live));
+    uint64_t *items = malloc((survey.live + 1) * sizeof *items);
+    static uint64_t starts[AEOR_SWEEP_BINS], ends[AEOR_SWEEP_BINS];
+    struct aeor_gather gather = {.start = made->log,
+                                 .width = (made->length - made->log) / AEOR_SWEEP_BINS + 1,
+                                 .bins = AEOR_SWEEP_BINS,
+                                 .low = made->log,
+                                 .next = starts,
+                                 .ends = ends,
+                                 .items = items};
+    uint64_t sum = 0;
+    for (int bin = 0; bin < AEOR_SWEEP_BINS; bin++) {
+        starts[bin] = sum;
+        ends[bin] = sum += survey.bins[bin];
+    }
+    struct aeor_bytes large = {0};
+    code = aeor_sweep_extents(index, all ? NULL : marks, 0, UINT64_MAX, &gather, &large, &fault);
+    /* With `all` there may be more in a bin than the survey has counted. */
+    require(code == AEOR_OK || (all && code == AEOR_ERR_ARGUMENT));
+    if (code != AEOR_OK || large.length > 0) goto done;
+    count = aeor_sweep_order(&gather);
+    require(count <= survey.live && (all || count == survey.live));
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t offset = items[i].place >> 8, next = offset + items[i].length;
-        require(i == 0 || items[i - 1].place <= items[i].place);
+        uint64_t offset = made->log + (items[i] >> AEOR_LENGTH_BITS);
+        uint64_t next = offset + (items[i] & AEOR_LENGTH_MAX);
+        require(i == 0 || items[i - 1] <= items[i]);
         if (next > made->length) goto done; /* with `all`, what no survey has looked at */
         if (next <= end) continue;
         held += next - (offset > end ? offset : end);
@@ -122,6 +156,7 @@ static void check_sweep(const struct made *made, const uint32_t *marks, bool all
     require(check_rooms(made, items, count, FEW, voids, listed, &again) == bytes);
     require(freed == again);
 done:
+    aeor_bytes_free(&large);
     free(items);
 }
 
