@@ -16,9 +16,8 @@ from typing import Final, NamedTuple
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
-from aeordb.format.keys import BTREE_PREFIX, btree_key
+from aeordb.format.keys import BTREE_PREFIX
 from aeordb.format.nodes import (
-    NODE_HEAD,
     Child,
     Internal,
     Leaf,
@@ -28,11 +27,8 @@ from aeordb.format.nodes import (
     encode_child,
     encode_internal,
     encode_leaf,
-    leaf_head,
 )
-from aeordb.native.faults import NodeFault
 from aeordb.native.hashing import blake3_many
-from aeordb.native.nodes import INTERNAL, LEAF, child_span, key_below, node_kind
 from aeordb.storage.protocols import Entry, Reader, Writer
 
 HEIGHT_MAX: Final = 32
@@ -161,44 +157,6 @@ def edit(
         editor.sink.flush()
         return refs[0].key, len(writer.read_as(refs[0].key, c.ENTRY_DIRECTORY).value)
     return _grow(editor.sink, refs, fanout)
-
-
-def splice(
-    writer: Writer, key: bytes, value: bytes, name: str, child: Child | None
-) -> tuple[bytes, int] | None:
-    """One edit made in the bytes of the nodes on the way to it: (key, length) of the new root.
-
-    None where nodes must be taken apart: a leaf that splits or is emptied, or a broken rule.
-    """
-    raw = name.encode()
-    above: list[tuple[bytes, int]] = []
-    node = value
-    try:
-        while node_kind(node) == INTERNAL:
-            at = key_below(node, raw)
-            above.append((node, at))
-            if len(above) > HEIGHT_MAX:
-                return None
-            node = writer.read_as(node[at : at + c.HASH_LENGTH], c.ENTRY_DIRECTORY).value
-        if node_kind(node) != LEAF:
-            return None
-        start, end, count = child_span(node, raw)
-    except NodeFault:
-        return None
-    put = b"" if child is None else encode_child(*child)
-    count += bool(put) - (end > start)
-    if node[start:end] == put:
-        return key, len(value)
-    if not count or (start == end and count > c.LEAF_MAX_INSERT):
-        return None
-    node = leaf_head(count) + node[NODE_HEAD.size : start] + put + node[end:]
-    new = [(btree_key(node), node)]
-    for parent, at in reversed(above):
-        node = parent[:at] + new[-1][0] + parent[at + c.HASH_LENGTH :]
-        new.append((btree_key(node), node))
-    head = c.ENTRY_DIRECTORY, c.VALUE_VERSION, 0, c.COMPRESSION_NONE
-    writer.append_new([(*head, *node) for node in new])
-    return new[-1][0], len(new[-1][1])
 
 
 def _leaves(sink: NodeSink, low: str, children: Sequence[Child]) -> list[_Ref]:

@@ -16,9 +16,10 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_content_key
 from aeordb.format.nodes import Child, Listing, encode_child, encode_listing
 from aeordb.native.faults import NodeFault
-from aeordb.native.nodes import FLAT, child_span, dir_find, node_kind
+from aeordb.native.nodes import FLAT, dir_find, node_kind
 from aeordb.storage.protocols import Reader, Writer
 from aeordb.tree import btree
+from aeordb.tree.splice import splice_listing, splice_tree, write_listing
 
 EMPTY: Final = directory_content_key(b"")
 """The hash of the empty directory."""
@@ -106,10 +107,10 @@ def edit_directory(
     entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
     done = None
     if len(edits) <= _FEW and node_kind(entry.value) == FLAT:
-        done = _splice_listing(writer, directory, entry.value, edits)
+        done = splice_listing(writer, directory, entry.value, edits)
     elif len(edits) == 1:
         ((name, child),) = edits.items()
-        done = btree.splice(writer, directory, entry.value, name, child)
+        done = splice_tree(writer, directory, entry.value, name, child)
     if done is not None:
         return done
     root = btree.decode(directory, entry)
@@ -122,7 +123,7 @@ def edit_directory(
         key=lambda edit: edit[0],
     )
     found = btree.edit(writer, directory, root, in_name_order)
-    return _write_listing(writer, b"") if found is None else found
+    return write_listing(writer, b"") if found is None else found
 
 
 def _edit_listing(
@@ -142,29 +143,7 @@ def _edit_listing(
     value = encode_listing([encode_child(*child) for child in new])
     if key is not None and new == listing.children:
         return key, len(value)
-    return _write_listing(writer, value)
-
-
-def _splice_listing(
-    writer: Writer, key: bytes, value: bytes, edits: Mapping[str, Child | None]
-) -> tuple[bytes, int] | None:
-    """A few edits of a flat listing's bytes; None where it must be taken apart."""
-    new = value
-    try:
-        for name, child in edits.items():
-            start, end, count = child_span(new, name.encode())
-            if start == end and child is not None and count + 1 >= c.BTREE_THRESHOLD:
-                return None
-            new = new[:start] + (b"" if child is None else encode_child(*child)) + new[end:]
-    except NodeFault:
-        return None
-    return (key, len(value)) if new == value else _write_listing(writer, new)
-
-
-def _write_listing(writer: Writer, value: bytes) -> tuple[bytes, int]:
-    key = directory_content_key(value)
-    writer.append_new([(c.ENTRY_DIRECTORY, c.VALUE_VERSION, 0, c.COMPRESSION_NONE, key, value)])
-    return key, len(value)
+    return write_listing(writer, value)
 
 
 def at_path(error: DamagedError, path: str) -> DamagedError:

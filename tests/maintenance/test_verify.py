@@ -181,6 +181,17 @@ def test_a_slot_of_zeros(slot: int, path: Path) -> None:
             assert "last commit may be lost" in finding.hint
 
 
+def test_a_slot_of_zeros_beside_aeordbs(fixture_copy: Callable[[str], Path]) -> None:
+    """Our first commit to AeorDB's file, wiped out: AeorDB's own slot is the only one then."""
+    path = fixture_copy("files")
+    with aeordb.open(path) as db:
+        db["/ours"] = b"ours"
+        data = path.read_bytes()
+    start = live_slot(data).index * c.SLOT_LENGTH
+    path.write_bytes(data[:start] + bytes(c.SLOT_LENGTH) + data[start + c.SLOT_LENGTH :])
+    assert f.HEADER_SLOT in kinds(aeordb.verify(path))
+
+
 def test_slots_of_one_commit(tmp_path: Path) -> None:
     """A file just made, and one that was opened since and not written to, have one slot."""
     path = tmp_path / "data.aeordb"
