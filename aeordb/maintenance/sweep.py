@@ -34,7 +34,7 @@ from aeordb.storage.recovery import thaw
 from aeordb.storage.voids import Extent, VoidMap
 
 # Entries of the pages that one batch rewrites: its hot tail has 46 bytes for each.
-_BATCH_ENTRIES: Final = 160_000
+_BATCH_ENTRIES: Final = 120_000
 _BATCH_LEAST: Final = 1_000
 # Live entries whose places are looked at together, at 8 bytes each.
 _LIVE_AT_ONCE: Final = 3_200_000
