@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# Behind the installed package, if there is one.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from tests.kit.folders import half, noise, small_files, write_folder
 
