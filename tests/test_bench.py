@@ -29,6 +29,7 @@ def test_bench(name: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         env={**ENVIRONMENT, "PYTHONSAFEPATH": ""},
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
