@@ -102,17 +102,16 @@ class Log:
         """Writes framed entries into free ranges or at the log's end; their offsets."""
         if not self.voids:
             return self._append(frames, lengths)
-        whole = self.voids.take(len(frames))
-        if whole is not None:
-            self.file.write(whole, frames)
-            return _running(whole, lengths)
         view = memoryview(frames)
         offsets: list[int] = []
         unplaced: list[tuple[int, memoryview]] = []
         start = 0
         while len(offsets) < len(lengths):
-            count, size = self._fitting(lengths, len(offsets), len(frames) - start)
-            at = self.voids.take(size) if count else None
+            count, size = len(lengths) - len(offsets), len(frames) - start
+            at = self.voids.take(size)
+            if at is None:
+                count, size = self._fitting(lengths, len(offsets))
+                at = self.voids.take(size) if count else None
             if at is None:
                 count, size = 1, lengths[len(offsets)]
                 unplaced.append((len(offsets), view[start : start + size]))
@@ -128,10 +127,11 @@ class Log:
                 offsets[i] = at
         return offsets
 
-    def _fitting(self, lengths: list[int], first: int, remaining: int) -> tuple[int, int]:
-        """How many entries from `first` on go into one free range, and their length."""
-        if self.voids.fits(remaining):
-            return len(lengths) - first, remaining
+    def _fitting(self, lengths: list[int], first: int) -> tuple[int, int]:
+        """How many entries from `first` on go into the largest free range, and their length.
+
+        All of them do not.
+        """
         largest = self.voids.largest() - c.VOID_MIN_LENGTH
         count = size = 0
         while size + lengths[first + count] <= largest:

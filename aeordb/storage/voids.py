@@ -149,10 +149,6 @@ class VoidMap:
             if void.end > start:
                 self._insert(_clip(void, start, void.end - start))
 
-    def fits(self, length: int) -> bool:
-        """True if :meth:`take` would find a range."""
-        return self._fit(length) is not None
-
     def largest(self) -> int:
         """Length of the largest range; 0 if there is none."""
         return self._by_length[-1][0] if self._by_length else 0

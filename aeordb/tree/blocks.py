@@ -20,7 +20,7 @@ from aeordb.format.keys import CHUNK_PREFIX
 from aeordb.native.framing import ROOM
 from aeordb.native.hashing import HASH_SIZE, PIECE_SIZE, TOP_SIZE, Hasher, hash_pieces
 from aeordb.native.sample import samples
-from aeordb.tree.chunking import Chunk, Framed, Piece, cut, frame_chunks, pack_block
+from aeordb.tree.chunking import Chunk, Framed, Piece, frame_chunks, pack_block
 
 _BLOCK_CHUNKS: Final = 8
 BLOCK_LENGTH: Final = _BLOCK_CHUNKS * c.CHUNK_LENGTH
@@ -72,11 +72,6 @@ def read_blocks(
     asked for. Raises SourceError.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        if len(source) <= BLOCK_LENGTH:
-            pieces = cut(bytes(source))
-            _update(hasher, pieces)
-            yield Block(pieces, pack_block(pieces, how.compress))
-            return
         source = io.BytesIO(source)
     place = _regular_file(source)
     if place is None:

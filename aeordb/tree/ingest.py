@@ -18,8 +18,8 @@ from aeordb.format.nodes import Child
 from aeordb.format.records import encode_file_record
 from aeordb.native.hashing import Hasher, blake3
 from aeordb.storage.protocols import BulkWriter, Writer
-from aeordb.tree.blocks import How, Source, read_blocks
-from aeordb.tree.chunking import Chunk, Framed, pack_block
+from aeordb.tree.blocks import BLOCK_LENGTH, How, Source, read_blocks
+from aeordb.tree.chunking import Chunk, Framed, cut, pack_block
 from aeordb.tree.content_types import guess, is_compressed
 
 
@@ -96,12 +96,13 @@ def store_content(
     now = writer.now()
     content_type = guess(path) if content_type is None else content_type
     how = How(not is_compressed(content_type), c.ENTRY_FLAG_SYSTEM if system else 0)
-    if type(source) is bytes and len(source) <= c.CHUNK_LENGTH:
-        # One chunk needs no blocks.
-        chunks = pack_block([source] if source else [], how.compress)
+    if isinstance(source, bytes | bytearray | memoryview) and len(source) <= BLOCK_LENGTH:
+        # What one task of the pool would do needs no pool.
+        data = bytes(source)
+        chunks = pack_block(cut(data), how.compress)
         append_chunks(writer, chunks, how.flags)
-        chunk_list = chunks[0].key if chunks else b""
-        size, content_hash = len(source), blake3(source)
+        chunk_list = b"".join([chunk.key for chunk in chunks])
+        size, content_hash = len(data), blake3(data)
         if advance is not None:
             advance(size)
     else:
