@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FRESH_MS: Final = 30_000
+Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 _LABELS: Final = ("schedule", "task_type")
 _Labels = tuple[str, str]
 
@@ -48,37 +49,43 @@ class _Tasks(Collector):
     def collect(self) -> Iterator[Metric]:
         tallies = self._tasks.tallies()
         now = self._clock()
-        yield _gauge(
+        yield _family(
+            GaugeMetricFamily,
             "aeordb_task_last_success_timestamp_seconds",
             "When a task last ended well; 0: never",
             tallies,
             lambda tally: (tally.last_success or 0) / 1000,
         )
-        yield _gauge(
+        yield _family(
+            GaugeMetricFamily,
             "aeordb_task_age_seconds",
             "Time since a task last ended well; +Inf: never",
             tallies,
             lambda tally: age(tally, now),
         )
-        yield _gauge(
+        yield _family(
+            GaugeMetricFamily,
             "aeordb_task_last_duration_seconds",
             "How long the last task that ended well took",
             [tally for tally in tallies if tally.last_duration is not None],
             lambda tally: (tally.last_duration or 0) / 1000,
         )
-        yield _gauge(
+        yield _family(
+            GaugeMetricFamily,
             "aeordb_backup_last_size_bytes",
             "Size of the last backup's file",
             [tally for tally in tallies if tally.task_type == BACKUP and tally.last_bytes],
             lambda tally: float(tally.last_bytes or 0),
         )
-        yield _counter(
+        yield _family(
+            CounterMetricFamily,
             "aeordb_task_failures",
             "Tasks that failed, or that the server's end interrupted",
             tallies,
             lambda tally: tally.failed + tally.interrupted,
         )
-        yield _counter(
+        yield _family(
+            CounterMetricFamily,
             "aeordb_task_missed",
             "Runs that were due while the one before had not ended, or while no server ran",
             tallies,
@@ -148,19 +155,10 @@ def age(tally: Tally, now: int) -> float:
     return max(0, now - tally.last_success) / 1000
 
 
-def _gauge(
-    name: str, text: str, tallies: list[Tally], value: Callable[[Tally], float]
-) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=_LABELS)
-    for tally in tallies:
-        family.add_metric((tally.schedule, tally.task_type), value(tally))
-    return family
-
-
-def _counter(
-    name: str, text: str, tallies: list[Tally], value: Callable[[Tally], float]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=_LABELS)
+def _family(
+    kind: type[Family], name: str, text: str, tallies: list[Tally], value: Callable[[Tally], float]
+) -> Family:
+    family = kind(name, text, labels=_LABELS)
     for tally in tallies:
         family.add_metric((tally.schedule, tally.task_type), value(tally))
     return family
