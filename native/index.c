@@ -267,6 +267,33 @@ int aeor_index_read(const struct aeor_index *index, const uint8_t *key, uint8_t 
     return AEOR_OK;
 }
 
+_Static_assert((int)AEOR_CHUNK_FRAME == AEOR_ENTRY_START + AEOR_HASH, "what stands before a value");
+
+uint64_t aeor_index_chunks(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
+                           uint8_t *out, uint64_t capacity, uint32_t *lengths) {
+    static const uint8_t prefix[] = {'c', 'h', 'u', 'n', 'k', ':'};
+    uint64_t done = 0;
+    for (; done < count && capacity > AEOR_CHUNK_FRAME; done++) {
+        const uint8_t *key = keys + done * AEOR_HASH;
+        struct aeor_hit hit;
+        uint8_t address[AEOR_HASH];
+        if (aeor_index_read(index, key, out, capacity, &hit) != AEOR_OK) break;
+        if (hit.type != AEOR_TYPE_CHUNK || hit.compression != 0) break;
+        /* Over the key's last bytes: what is hashed adjoins. */
+        memcpy(out + hit.value_at - sizeof prefix, prefix, sizeof prefix);
+        if (aeor_blake3(out + hit.value_at - sizeof prefix, sizeof prefix + hit.value_length,
+                        address) != AEOR_OK ||
+            memcmp(address, key, AEOR_HASH) != 0) {
+            break;
+        }
+        memmove(out, out + hit.value_at, hit.value_length);
+        lengths[done] = hit.value_length;
+        out += hit.value_length;
+        capacity -= hit.value_length;
+    }
+    return done;
+}
+
 static bool wanted(uint8_t kv, int kv_type) {
     return !(kv & AEOR_KV_DELETED) && (kv_type < 0 || (kv & AEOR_KV_TYPE) == kv_type);
 }

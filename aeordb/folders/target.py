@@ -14,6 +14,7 @@ from typing import Final
 
 from aeordb.errors import AeorDBError, NotDurableError, quote
 from aeordb.folders.report import reason_of, shown
+from aeordb.storage.protocols import Buffer
 
 OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -77,7 +78,7 @@ class Target:
     def write_file(
         self,
         name: bytes,
-        content: Iterable[bytes],
+        content: Iterable[Buffer],
         updated: int | None,
         advance: Callable[[int], object] | None = None,
     ) -> int:
@@ -164,7 +165,7 @@ def write_error(path: bytes, error: OSError) -> AeorDBError:
     return AeorDBError(message)
 
 
-def _write_all(fd: int, part: bytes) -> None:
+def _write_all(fd: int, part: Buffer) -> None:
     written = os.write(fd, part)
     while written < len(part):
         written += os.write(fd, memoryview(part)[written:])

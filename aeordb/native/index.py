@@ -14,6 +14,9 @@ from .table import RECORD, Table, check_key
 SCRATCH = 260 << 10  # entries up to this total length, and so most chunks, are read in one call
 PAGES_AT_ONCE = 512
 
+# Memory that is written before anybody reads it.
+_new_buffer = ffi.new_allocator(should_clear_after_alloc=False)
+
 
 # (hit, buffer, its bytes), for whoever reads next: pop and append are atomic, so that each thread
 # has one of its own for the time of a read. As many are made as ever read at once.
@@ -143,6 +146,24 @@ class Index:
             _spare_scratch.append(scratch)
             return fetch_located(index.map, index.map_length, *place, key)
         raise self._fault(code, hit, key)
+
+    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
+        """The values of the first of some chunks, each verified, and its address too.
+
+        `keys` stand one after the other; the values have at most `capacity` bytes together. It
+        stops before a chunk that is compressed, a system's, missing or bad: `read` says which.
+        """
+        count = len(keys) // 32
+        room = capacity + lib.AEOR_CHUNK_FRAME
+        out: Any = _new_buffer("uint8_t[]", room)
+        lengths: Any = ffi.new("uint32_t[]", count)
+        done = lib.aeor_index_chunks(self._index, keys, count, out, room, lengths)
+        data = memoryview(ffi.buffer(out))
+        values, at = [], 0
+        for length in lengths[0:done]:
+            values.append(data[at : at + length].toreadonly())
+            at += length
+        return values
 
     def scan(self, kv_type: int | None = None) -> Iterator[bytes]:
         """The live records (46 bytes each) of a KV type, or of all: the tables', then by page."""

@@ -59,6 +59,19 @@ class Reader(Protocol):
         """Which of the keys the index holds, in their order; no entry is read."""
 
 
+@runtime_checkable
+class ChunkReader(Reader, Protocol):
+    """A reader that gives many chunks in one call."""
+
+    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
+        """The bytes of the first of these chunks (keys of 32 bytes, one after the other), at most
+        `capacity` together, each with its integrity hash and its address checked.
+
+        It stops before a chunk that is compressed, a system's, missing or damaged; the others are
+        to be read one by one.
+        """
+
+
 class Writer(Reader, Protocol):
     """One transaction. Reads see its own appends; nothing is visible outside before its commit."""
 

@@ -120,6 +120,11 @@ class View:
             )
         return entry
 
+    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
+        """The bytes of the first of these chunks, as far as they can be had without more ado."""
+        self._check()
+        return self.index.read_chunks(keys, capacity)
+
     def find(self, key: bytes) -> Record | None:
         """Where the index says that `key` lies; the entry itself is not looked at."""
         return self._ask(lambda index: index.find(key))

@@ -22,7 +22,7 @@ from aeordb.format.errors import FormatError
 from aeordb.format.keys import CHUNK_PREFIX, SYSTEM_CHUNK_PREFIX
 from aeordb.format.nodes import Child
 from aeordb.format.records import FileRecord
-from aeordb.storage.protocols import Entry, Reader
+from aeordb.storage.protocols import Buffer, ChunkReader, Entry, Reader
 from aeordb.tree.directory import at_path
 
 # The most that zstd can make of one byte: 128 KiB from a block of four.
@@ -70,7 +70,7 @@ def read_file(reader: Reader, record: FileRecord, *, jobs: int = 1) -> bytes:
 
 def iter_chunks(
     reader: Reader, record: FileRecord, *, jobs: int = 1, pool: Executor | None = None
-) -> Iterator[bytes]:
+) -> Iterator[Buffer]:
     """A file's content in order, a chunk at a time.
 
     `pool`: threads to use in place of own ones. Raises DamagedError before the last chunk if the
@@ -112,7 +112,7 @@ def _only_chunk(reader: Reader, record: FileRecord) -> bytes:
 
 def load_ahead(
     reader: Reader, record: FileRecord, first: int, jobs: int, pool: Executor | None
-) -> Generator[bytes, None, None]:
+) -> Generator[Buffer, None, None]:
     """The chunks from number `first` on, the next ones read by threads meanwhile."""
     count, size = record.chunk_count, record.size
     if (jobs == 1 and pool is None) or count - first < 2 * _AHEAD_CHUNKS:
@@ -122,7 +122,7 @@ def load_ahead(
     own = ThreadPoolExecutor(jobs, "aeordb-read") if pool is None else None
     threads = pool or own
     assert threads is not None
-    pending: deque[Future[list[bytes]]] = deque()
+    pending: deque[Future[list[Buffer]]] = deque()
     starts = iter(range(first, count, _AHEAD_CHUNKS))
     try:
         for start in starts:
@@ -138,9 +138,15 @@ def load_ahead(
             own.shutdown()
 
 
-def _load_some(reader: Reader, record: FileRecord, first: int) -> list[bytes]:
+def _load_some(reader: Reader, record: FileRecord, first: int) -> list[Buffer]:
     last = min(first + _AHEAD_CHUNKS, record.chunk_count)
-    return [load_chunk(reader, record, index, record.size) for index in range(first, last)]
+    chunks: list[Buffer] = []
+    if isinstance(reader, ChunkReader):
+        keys = record.chunk_keys[first * c.HASH_LENGTH : last * c.HASH_LENGTH]
+        chunks += reader.read_chunks(keys, min((last - first) * _STEP, record.size))
+    for index in range(first + len(chunks), last):
+        chunks.append(load_chunk(reader, record, index, record.size))
+    return chunks
 
 
 def load_chunk(reader: Reader, record: FileRecord, index: int, limit: int) -> bytes:

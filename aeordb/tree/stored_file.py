@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from aeordb.format import constants as c
 from aeordb.format.records import FileRecord
-from aeordb.storage.protocols import Reader
+from aeordb.storage.protocols import Buffer, Reader
 from aeordb.tree.reading import check_content, load_ahead, load_chunk, wrong_size
 
 # Reading ahead begins with this chunk in a row.
@@ -44,10 +44,10 @@ class StoredFile(io.RawIOBase):
         # The chunk at hand: its number, the offset of its first byte, its bytes.
         self._index = -1
         self._start = 0
-        self._chunk = b""
+        self._chunk: Buffer = b""
         # The one length of all chunks but the last; 0 not known yet, -1 there is none.
         self._step = 0
-        self._stream: Generator[bytes, None, None] | None = None
+        self._stream: Generator[Buffer, None, None] | None = None
         self._in_sequence = 0
         # Chunks below this number went through the hasher.
         self._hashed = 0
@@ -98,7 +98,7 @@ class StoredFile(io.RawIOBase):
     def readall(self) -> bytes:
         """All from here to the end."""
         self._check_open()
-        parts: list[bytes] = []
+        parts: list[Buffer] = []
         while self._position < self.record.size:
             self._move()
             start = self._position - self._start
@@ -162,7 +162,7 @@ class StoredFile(io.RawIOBase):
             wrong_size(self.record)
         self._set(index, start, raw)
 
-    def _set(self, index: int, start: int, raw: bytes) -> None:
+    def _set(self, index: int, start: int, raw: Buffer) -> None:
         if self._hasher is not None and index == self._hashed:
             self._hasher.update(raw)
             self._hashed += 1
@@ -170,7 +170,7 @@ class StoredFile(io.RawIOBase):
                 check_content(self.record, self._hasher)
         self._index, self._start, self._chunk = index, start, raw
 
-    def _read(self, index: int) -> bytes:
+    def _read(self, index: int) -> Buffer:
         if self._stream is not None and index != self._index + 1:
             self._stop_stream()
         if self._stream is None:
