@@ -8,10 +8,10 @@ import pytest
 import aeordb
 from aeordb.errors import DamagedError, NotDurableError
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import Recorder
 from tests.kit.folders import noise
 from tests.kit.killing import killed_at
 from tests.kit.oracle import Oracle
-from tests.kit.recording import Recorder
 from tests.kit.rules import assert_file
 from tests.kit.small_disk import enlarge, small_disk
 

@@ -9,11 +9,12 @@ import pytest
 import aeordb.storage.growth as growth
 import aeordb.storage.store as store
 from aeordb import info
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.replay import Disk
+from aeordb.testing.scenario import CLOSE, CREATE, KILL, REOPEN, Model, Step, prepare, record
+from tests.crash.form import FULL
 from tests.crash.judge import Judge
-from tests.crash.scenario import CLOSE, CREATE, KILL, REOPEN, Model, Step, prepare, record
 from tests.kit.folders import noise, prose
-from tests.kit.replay import Disk
 
 BASE = [
     s.put("/a.txt", b"first\n"),
@@ -58,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 # What begins with the first act after an unclean close; with the exhaustive run, all.
 UNCLEAN = (
     OPERATIONS
-    if s.FULL
+    if FULL
     else ("put", "given-up", "delete", "snapshot", "close", "nothing", "in-voids")
 )
 
@@ -71,8 +72,8 @@ UNCLEAN = (
 def test_cut_at_any_call(name: str, first: Step, path: Path, tmp_path: Path) -> None:
     model = prepare(path, [*BASE, first])
     recording = record(path, OPERATIONS[name], model=model)
-    judge = Judge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 3)
-    judge.check_all(Disk({}, torn=12 if s.FULL else 4), write_every=1 if s.FULL else 4)
+    judge = Judge(tmp_path / "images", recording, oracle_every=1 if FULL else 3)
+    judge.check_all(Disk({}, torn=12 if FULL else 4), write_every=1 if FULL else 4)
     assert judge.written
     assert set(recording.states) == set(judge.seen.values())
 
@@ -95,9 +96,7 @@ def test_cut_at_any_call_of_a_checkpoint(
     steps = [s.put(f"/n/{i}", noise(i, 90 + i)) for i in range(2)]
     recording = record(path, [*steps, s.delete("/a.txt"), CLOSE], model=model)
     assert any(512 < call.offset < 66_000 for call in recording.trace.calls)
-    Judge(tmp_path / "images", recording).check_all(
-        Disk({}, torn=12 if s.FULL else 3), write_every=3
-    )
+    Judge(tmp_path / "images", recording).check_all(Disk({}, torn=12 if FULL else 3), write_every=3)
 
 
 def history(commits: int) -> list[Step]:
@@ -136,6 +135,6 @@ def test_cut_at_any_call_of_a_growth(
     stage = info(path).stage
     recording = record(path, steps, model=model)
     assert info(path).stage == (2 if kind == "two-stages" else stage + 1)
-    judge = Judge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 10)
-    disk = Disk({}, torn=12 if s.FULL else 1, mixed=1)
-    judge.check_all(disk, write_every=1 if s.FULL else 29)
+    judge = Judge(tmp_path / "images", recording, oracle_every=1 if FULL else 10)
+    disk = Disk({}, torn=12 if FULL else 1, mixed=1)
+    judge.check_all(disk, write_every=1 if FULL else 29)

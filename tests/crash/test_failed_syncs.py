@@ -7,16 +7,28 @@ from pathlib import Path
 
 import pytest
 
+import aeordb
 import aeordb.storage.store as store
 from aeordb.errors import NotDurableError
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import CHANGES, QuickLayer, Recorder
+from aeordb.testing.replay import Disk, Image, Trace
+from aeordb.testing.scenario import (
+    CLOSE,
+    CREATE,
+    KILL,
+    Model,
+    Recording,
+    State,
+    Step,
+    prepare,
+    record,
+)
+from tests.crash.form import FULL
 from tests.crash.judge import Judge, model_of, state_of
-from tests.crash.scenario import CLOSE, CREATE, KILL, Model, Recording, State, Step, prepare, record
 from tests.crash.test_cuts import BASE, grow_setup
 from tests.kit.folders import noise
-from tests.kit.recording import CHANGES, QuickLayer, Recorder
-from tests.kit.replay import Disk, Image, Trace
 
 NEXT = [s.put("/next.txt", noise("next", 5000)), CLOSE]
 
@@ -109,12 +121,12 @@ def check_left(tmp_path: Path, recording: Recording, before: bytes | None) -> in
     for image in images:
         judge.check(image)
     # The page cache has what the disk lacks; another process goes on, and then the power goes.
-    for seen in (kept, dropped) if s.FULL else (kept,):
+    for seen in (kept, dropped) if FULL else (kept,):
         path.write_bytes(seen[str(path)])
-        with use_layer(QuickLayer()), s.aeordb.open(path, "r") as database:
+        with use_layer(QuickLayer()), aeordb.open(path, "r") as database:
             state = state_of(database)
         second = record(path, NEXT, model=model_of(state))
         second.trace.before = {str(path): dropped[str(path)]}
         judge = Judge(tmp_path / "images", second, early=allowed, oracle_every=5)
-        judge.check_all(Disk({}, torn=1, mixed=1), write_every=1 if s.FULL else 50)
+        judge.check_all(Disk({}, torn=1, mixed=1), write_every=1 if FULL else 50)
     return len(images)

@@ -9,12 +9,12 @@ import pytest
 import aeordb
 from aeordb.errors import AeorDBError, NotDurableError
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import QuickLayer, Recorder
+from aeordb.testing.replay import Image, Trace
+from aeordb.testing.scenario import CLOSE, CREATE, KILL, Model, Recording, record
 from tests.crash.judge import Judge, state_of
-from tests.crash.scenario import CLOSE, CREATE, KILL, Model, Recording, record
 from tests.crash.test_failed_syncs import SCENARIOS, make
-from tests.kit.recording import QuickLayer, Recorder
-from tests.kit.replay import Image, Trace
 from tests.kit.rules import check_file
 
 

@@ -13,12 +13,13 @@ import aeordb.storage.store as store
 from aeordb.errors import NotDurableError
 from aeordb.maintenance.compact import SUFFIX
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import WRITE, Call, QuickLayer, Recorder
+from aeordb.testing.replay import Disk, Image
+from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
+from tests.crash.form import FULL
 from tests.crash.judge import Judge, state_of
-from tests.crash.scenario import CLOSE, KILL, Step, prepare, record
 from tests.kit.folders import noise, prose
-from tests.kit.recording import WRITE, Call, QuickLayer, Recorder
-from tests.kit.replay import Disk, Image
 from tests.kit.rules import check_file
 
 GC = Step("gc", lambda database: database.gc())
@@ -59,11 +60,11 @@ def test_cut_at_any_call_of_a_gc(name: str, first: Step, path: Path, tmp_path: P
     model = prepare(path, [*BASE, first])
     recording = record(path, SCENARIOS[name], model=model)
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 4)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 4)
     judge.check_all(
-        Disk({}, torn=12 if s.FULL else 2),
-        every=1 if s.FULL else 2,
-        write_every=1 if s.FULL else 5,
+        Disk({}, torn=12 if FULL else 2),
+        every=1 if FULL else 2,
+        write_every=1 if FULL else 5,
     )
     assert judge.written
 
@@ -78,8 +79,8 @@ def test_cut_at_any_call_of_a_gc_in_many_batches(
     model = prepare(path, BASE)
     recording = record(path, [GC, s.put("/new", b"new"), CLOSE], model=model)
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 6)
-    judge.check_all(Disk({}, torn=12 if s.FULL else 1), write_every=1 if s.FULL else 7)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 6)
+    judge.check_all(Disk({}, torn=12 if FULL else 1), write_every=1 if FULL else 7)
 
 
 @pytest.mark.parametrize("first", [CLOSE, KILL], ids=lambda step: step.name)
@@ -88,8 +89,8 @@ def test_cut_at_any_call_of_a_compact(first: Step, path: Path, tmp_path: Path) -
     steps = [COMPACT, s.put("/new", noise("new", 400)), CLOSE]
     recording = record(path, steps, model=model, recorder=MappingRecorder())
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 4)
-    judge.check_all(Disk({}, torn=12 if s.FULL else 2), write_every=1 if s.FULL else 3)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 4)
+    judge.check_all(Disk({}, torn=12 if FULL else 2), write_every=1 if FULL else 3)
 
 
 class MappingRecorder(Recorder):
@@ -128,8 +129,8 @@ class GcJudge(Judge):
             database.gc()
             assert state_of(database) == found, "after a gc"
             assert database.gc(dry_run=True).garbage_entries == 0
-        findings = set(check_file(path, ours=True, taken_over=self.theirs)) - self.known
-        assert not findings, sorted(findings)[:5]
+        findings = self.findings(path)
+        assert not findings, findings[:5]
 
 
 @pytest.mark.parametrize("short", [False, True], ids=["at-once", "after-a-part"])

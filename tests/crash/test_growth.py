@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.crash import scenario as s
-from tests.crash.scenario import CLOSE, prepare, record
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import CHANGES
+from aeordb.testing.scenario import CLOSE, prepare, record
 from tests.kit.folders import noise
 from tests.kit.layout import stage_length
 from tests.kit.oracle import Oracle
-from tests.kit.recording import CHANGES
 from tests.kit.rules import assert_file
 
 

@@ -7,13 +7,14 @@ import pytest
 import aeordb
 import aeordb.storage.store as store
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.replay import Disk, Image
+from aeordb.testing.scenario import CLOSE, KILL, Recording, prepare, record
+from tests.crash.form import FULL
 from tests.crash.judge import Judge, model_of
-from tests.crash.scenario import CLOSE, KILL, Recording, prepare, record
 from tests.crash.test_cuts import BASE, grow_setup
 from tests.kit.folders import noise
-from tests.kit.recording import QuickLayer
-from tests.kit.replay import Disk, Image
 
 NEXT = [s.put("/next.txt", noise("next", 800)), s.put("/a.txt", b"next"), CLOSE]
 
@@ -56,7 +57,7 @@ def test_a_cut_during_the_first_act_after_a_cut(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.aeordb"
-    every = 1 if s.FULL else {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
+    every = 1 if FULL else {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
     if kind in ("growth", "past-the-edge"):
         model, steps = grow_setup(kind.replace("growth", "small"), path, monkeypatch)
     else:

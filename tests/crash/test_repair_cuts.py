@@ -8,14 +8,15 @@ import pytest
 
 import aeordb
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import WRITE, Call, QuickLayer, ReadOnlyLayer, Recorder
+from aeordb.testing.replay import Disk, Trace
+from aeordb.testing.scenario import KILL, prepare
+from tests.crash.form import FULL
 from tests.crash.judge import no_scan, state_of
-from tests.crash.scenario import KILL, prepare
 from tests.kit.damage import damage
 from tests.kit.folders import noise, prose
 from tests.kit.layout import LOG_START, stage_length
-from tests.kit.recording import WRITE, Call, QuickLayer, ReadOnlyLayer, Recorder
-from tests.kit.replay import Disk, Trace
 from tests.kit.rules import check_file
 
 STEPS = [
@@ -56,7 +57,7 @@ def test_cut_at_any_call_of_a_repair(path: Path, what: str, in_place: bool) -> N
     folder = path.with_name("images")
     folder.mkdir()
     done = 0
-    for image in Disk({}, torn=12 if s.FULL else 2, mixed=1).images(trace):
+    for image in Disk({}, torn=12 if FULL else 2, mixed=1).images(trace):
         if not in_place:
             assert image.files[str(path)] == before, image.cause
         found = image.files.get(target)

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import scenario as s
-from tests.crash.judge import Judge
-from tests.crash.scenario import CLOSE, Recording, prepare, record
-from tests.kit.recording import (
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import (
     FOLDER,
     OPEN,
     PUNCH,
@@ -19,7 +17,9 @@ from tests.kit.recording import (
     WRITE,
     Call,
 )
-from tests.kit.replay import Disk, Trace, cuts
+from aeordb.testing.replay import Disk, Trace, cuts
+from aeordb.testing.scenario import CLOSE, Recording, prepare, record
+from tests.crash.judge import Judge
 
 
 def contents(*calls: Call, before: bytes = b"") -> set[bytes | None]:

@@ -12,15 +12,16 @@ import aeordb
 import aeordb.storage.store as store
 from aeordb.errors import NotDurableError
 from aeordb.format.constants import SPARE_DEAD_PAGES, SPARE_DROPS, SPARE_MAGIC
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import Recorder
+from aeordb.testing.replay import Disk, Image, apply, part
+from aeordb.testing.scenario import CLOSE, kill, prepare, record
+from tests.crash.form import FULL
 from tests.crash.judge import Judge, model_of, state_of
-from tests.crash.scenario import CLOSE, kill, prepare, record
 from tests.kit.fixtures import COMPLETE
 from tests.kit.folders import noise
 from tests.kit.layout import FILE, LOG_START, PAGE_LENGTH, SLOT_LENGTH, TAIL_MAGIC
 from tests.kit.oracle import Oracle
-from tests.kit.recording import Recorder
-from tests.kit.replay import Disk, Image, apply, part
 from tests.kit.rules import check_file
 from tests.kit.values import path_key
 
@@ -38,7 +39,7 @@ def test_cut_in_the_first_commit_on_a_file_of_aeordbs(
     name: str, fixture_copy: Copy, tmp_path: Path
 ) -> None:
     path = fixture_copy(name)
-    large = path.stat().st_size > LARGE and not s.FULL
+    large = path.stat().st_size > LARGE and not FULL
     with aeordb.open(path, "r", jobs=1) as database:
         model = model_of(state_of(database))
     recording = record(path, FIRST if large else [*FIRST, s.put("/a", b"a"), CLOSE], model=model)
@@ -50,8 +51,8 @@ def test_cut_in_the_first_commit_on_a_file_of_aeordbs(
         known=KNOWN.get(name, frozenset()),
         oracle_every=15 if large else 3,
     )
-    disk = Disk({}, torn=12 if s.FULL else 1, mixed=1)
-    every = 1 if s.FULL else 1 + (path.stat().st_size >> 21)
+    disk = Disk({}, torn=12 if FULL else 1, mixed=1)
+    every = 1 if FULL else 1 + (path.stat().st_size >> 21)
     judge.check_all(disk, every=every, write_every=30 if large else 8)
     assert set(judge.seen.values()) == set(recording.states)
 
@@ -125,7 +126,7 @@ def test_a_torn_hot_tail_of_ours_is_not_taken_for_aeordbs(tmp_path: Path) -> Non
     judge.check(Image({str(path): bytes(content)}, number + 1, "torn in the last record"))
 
 
-@pytest.mark.parametrize("name", ["voids", "voids-reused"] if s.FULL else ["voids"])
+@pytest.mark.parametrize("name", ["voids", "voids-reused"] if FULL else ["voids"])
 def test_a_cut_off_commit_in_a_collected_file_leaves_nothing_for_a_scan(
     name: str, fixture_copy: Copy
 ) -> None:
@@ -164,7 +165,7 @@ def test_times_go_on_rising_where_the_clock_is_far_behind(fixture_copy: Copy) ->
     assert entry.time > latest
 
 
-@pytest.mark.parametrize("name", ["voids", "voids-reused"] if s.FULL else ["voids"])
+@pytest.mark.parametrize("name", ["voids", "voids-reused"] if FULL else ["voids"])
 def test_cut_while_dead_entries_leave_the_pages(
     name: str, fixture_copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +173,7 @@ def test_cut_while_dead_entries_leave_the_pages(
     pages, and frees its ranges for use: the next commits fill them."""
     monkeypatch.setattr(store, "CHECKPOINT_RECORDS", 12)
     path = fixture_copy(name)
-    large = path.stat().st_size > LARGE and not s.FULL
+    large = path.stat().st_size > LARGE and not FULL
     with aeordb.open(path, "r", jobs=1) as database:
         model = model_of(state_of(database))
     steps = [s.put(f"/ours/{i}.txt", noise(i, 700)) for i in range(6)]
@@ -188,6 +189,6 @@ def test_cut_while_dead_entries_leave_the_pages(
     assert not flags[-1] & SPARE_DEAD_PAGES
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=15 if large else 5)
     disk = Disk({}, torn=1, mixed=1)
-    every = 1 if s.FULL else 60
-    judge.check_all(disk, every=every, write_every=1 if s.FULL else 200)
+    every = 1 if FULL else 60
+    judge.check_all(disk, every=every, write_every=1 if FULL else 200)
     assert set(judge.seen.values()) == set(recording.states)

@@ -8,10 +8,10 @@ import pytest
 import aeordb
 import aeordb.storage.store as store
 from aeordb.maintenance.findings import HEADER_SLOT
-from tests.crash import scenario as s
-from tests.crash.scenario import CLOSE, KILL, Step, prepare, record
+from aeordb.testing import scenario as s
+from aeordb.testing.replay import Disk
+from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
 from tests.kit.folders import noise, prose
-from tests.kit.replay import Disk
 
 BASE = [
     s.put("/a.txt", b"first\n"),

@@ -11,10 +11,10 @@ from aeordb import DamagedError, LockedError, NotDurableError
 from aeordb.maintenance import compact as compact_module
 from aeordb.maintenance.compact import SUFFIX, compact
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import QuickLayer
 from tests.crash.judge import state_of
 from tests.kit.fixtures import COMPLETE
 from tests.kit.folders import noise
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import check_file
 from tests.maintenance.test_gc import check, indexed, own_records
 

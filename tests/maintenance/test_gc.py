@@ -20,13 +20,13 @@ from aeordb.native.index import split_records
 from aeordb.native.log import rebuild_index, scan_log
 from aeordb.storage.datafile import use_layer
 from aeordb.storage.view import make_index
+from aeordb.testing.recording import QuickLayer
 from tests.crash.judge import state_of
 from tests.kit.child import ENVIRONMENT
 from tests.kit.fixtures import COMPLETE, fixture_path
 from tests.kit.folders import noise
 from tests.kit.layout import FILE
 from tests.kit.oracle import Oracle
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import check_file
 
 Record = tuple[int, int, int]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import aeordb
 from aeordb.storage.datafile import use_layer
-from tests.kit.recording import QuickLayer
+from aeordb.testing.recording import QuickLayer
 from tests.kit.rules import assert_file
 
 

@@ -16,14 +16,14 @@ from aeordb.errors import (
     UsageError,
 )
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import QuickLayer, Recorder
+from aeordb.testing.scenario import CLOSE, KILL, Step, prepare
 from tests.crash.judge import state_of
-from tests.crash.scenario import CLOSE, KILL, Step, prepare
 from tests.kit.damage import DAMAGES, damage, flip
 from tests.kit.fixtures import DATABASES, EXPORTS, versions
 from tests.kit.folders import noise, prose
 from tests.kit.oracle import Oracle
-from tests.kit.recording import QuickLayer, Recorder
 from tests.kit.rules import assert_file
 
 Copy = Callable[[str], Path]

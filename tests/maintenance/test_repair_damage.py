@@ -7,15 +7,15 @@ import pytest
 
 import aeordb
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.scenario import Model, prepare
 from tests.crash.judge import state_of
-from tests.crash.scenario import Model, prepare
 from tests.kit.damage import damage, flip, wipe
 from tests.kit.folders import noise, prose
 from tests.kit.hostile import Forgery
 from tests.kit.layout import CHUNK, DIRECTORY, FILE, SNAPSHOT, SYMLINK, Entry
 from tests.kit.oracle import Oracle
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import assert_file
 from tests.kit.values import directory_node, path_key
 

@@ -10,11 +10,11 @@ import pytest
 
 import aeordb
 from aeordb.storage.datafile import use_layer
-from tests.crash import scenario as s
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.scenario import CLOSE, KILL, prepare
 from tests.crash.judge import state_of
-from tests.crash.scenario import CLOSE, KILL, prepare
 from tests.kit.folders import FIRST_TIME, noise, prose
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import check_file
 
 STEPS = [

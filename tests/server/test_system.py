@@ -14,8 +14,8 @@ import aeordb
 from aeordb.errors import LockedError
 from aeordb.server import jobs
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import QuickLayer
 from tests.kit.asgi import EPOCH, App, Clock
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import assert_file
 from tests.kit.tasks import Gate, job
 

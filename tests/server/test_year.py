@@ -25,8 +25,8 @@ from aeordb.server.scheduler import Scheduler
 from aeordb.server.settings import Settings
 from aeordb.server.tasks import TaskList
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import QuickLayer
 from tests.kit.asgi import Clock
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import assert_file
 
 HOUR, DAY = 3_600_000, 86_400_000

@@ -16,8 +16,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.kit.layout import h
-from tests.kit.recording import (
+from aeordb.native.hashing import blake3
+from aeordb.testing.recording import (
     CHANGES,
     FOLDER,
     OPEN,
@@ -65,7 +65,7 @@ class Image:
 
     def digest(self) -> bytes:
         names = sorted(self.files)
-        return h(*(h(name.encode()) + h(self.files[name]) for name in names))
+        return blake3(b"".join(blake3(name.encode()) + blake3(self.files[name]) for name in names))
 
 
 def apply(content: bytearray, call: Call) -> None:

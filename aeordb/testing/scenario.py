@@ -1,19 +1,16 @@
 """Databases that are written to while the calls are recorded, and what they must hold after
 each step."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aeordb
 from aeordb.errors import AeorDBError
+from aeordb.native.hashing import blake3
 from aeordb.storage.datafile import use_layer
-from tests.kit.layout import h
-from tests.kit.recording import QuickLayer, Recorder
-from tests.kit.replay import Trace
-
-FULL = os.environ.get("AEORDB_CRASH") == "full"
+from aeordb.testing.recording import QuickLayer, Recorder
+from aeordb.testing.replay import Trace
 
 Row = tuple[str, str, int, str]
 Rows = tuple[Row, ...]
@@ -36,7 +33,7 @@ class Model:
 
     def put(self, path: str, data: bytes) -> None:
         self._parents(path)
-        self.rows[path] = (path, "file", len(data), h(data).hex())
+        self.rows[path] = (path, "file", len(data), blake3(data).hex())
 
     def symlink(self, target: str, path: str) -> None:
         self._parents(path)
@@ -52,9 +49,9 @@ class Model:
 
     def move(self, source: str, target: str) -> None:
         for name in [n for n in self.rows if n == source or n.startswith(source + "/")]:
-            _, *rest = self.rows.pop(name)
+            _, kind, size, what = self.rows.pop(name)
             moved = target + name[len(source) :]
-            self.rows[moved] = (moved, *rest)  # type: ignore[arg-type]
+            self.rows[moved] = (moved, kind, size, what)
 
     def _parents(self, path: str) -> None:
         parts = path.split("/")[1:-1]
