@@ -57,6 +57,12 @@ class FileLayer(Protocol):
     def punch(self, fd: int, offset: int, length: int) -> None:
         """Takes a range out of the file: it reads as zeros, the size stays."""
 
+    def map(self, fd: int, length: int) -> Memory:
+        """The file's first `length` bytes as memory that can be written to."""
+
+    def mkdir(self, path: str) -> None:
+        """Makes a folder."""
+
     def rename_noreplace(self, source: str, target: str) -> None:
         """Renames; FileExistsError when `target` is there, with no race."""
 
@@ -95,6 +101,12 @@ class OsLayer:
         if result != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+    def map(self, fd: int, length: int) -> Memory:
+        return mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def mkdir(self, path: str) -> None:
+        os.mkdir(path)
 
     def rename_noreplace(self, source: str, target: str) -> None:
         result = _libc().renameat2(
@@ -287,7 +299,7 @@ class DataFile:
         """
         self._check()
         try:
-            return mmap.mmap(self.fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+            return self._layer.map(self.fd, length)
         except OSError as error:
             raise self._not_durable("map", error) from error
 

@@ -1,18 +1,24 @@
-"""File layers for tests: one that records every call, one that fails where it is told to.
+"""File layers: one that records every call, and fails where it is told to; one that saves the
+waiting; one that refuses.
 
 The seam is :func:`aeordb.storage.datafile.use_layer`. Files are numbered in the order in which
 they are first opened; a file that is made anew under an old name gets a new number.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from dataclasses import dataclass
 
-from aeordb.storage.datafile import Bytes, OsLayer
+from aeordb.storage.datafile import Bytes, Memory, OsLayer
 
 OPEN, WRITE, SYNC, TRUNCATE, PUNCH = "open", "write", "sync", "truncate", "punch"
-RENAME, UNLINK, FOLDER = "rename", "unlink", "folder"
+RENAME, UNLINK, MKDIR, FOLDER = "rename", "unlink", "mkdir", "folder"
 CHANGES = (WRITE, TRUNCATE, PUNCH)
+
+# Of memory that is a file's: what the processor and the kernel pass on is pages.
+_PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Call:
 
     @property
     def end(self) -> int:
+        """Behind the last byte that is changed; of a truncation the new size."""
         return self.length if self.kind == TRUNCATE else self.offset + self.length
 
     def __str__(self) -> str:
@@ -43,6 +50,9 @@ class Call:
 
 class Recorder(OsLayer):
     """Makes the real calls and keeps a list of them.
+
+    What is written to a file's memory (:meth:`map`) is in the list as writes of whole pages, right
+    before the sync that makes it durable.
 
     `durable=False` leaves out the syncs themselves, which only cost time here. Two kinds of fault
     can be set: `fail_sync`, the number of the sync (from 0) that reports EIO, and `fail_call`, the
@@ -69,6 +79,8 @@ class Recorder(OsLayer):
         self._numbers: dict[tuple[int, int], int] = {}
         self._files = 0
         self._by_fd: dict[int, int] = {}
+        # By descriptor, the mapped part of the file as the list of calls has it.
+        self._mapped: dict[int, bytearray] = {}
 
     def mend(self) -> None:
         """From here on nothing fails any more."""
@@ -88,6 +100,7 @@ class Recorder(OsLayer):
 
     def close(self, fd: int) -> None:
         del self._by_fd[fd]
+        self._mapped.pop(fd, None)
         super().close(fd)
 
     def pwrite(self, fd: int, data: Bytes, offset: int) -> int:
@@ -104,9 +117,17 @@ class Recorder(OsLayer):
         written = super().pwrite(fd, raw, offset)
         assert written == len(raw)
         self.calls.append(Call(WRITE, self._by_fd[fd], offset, len(raw), raw))
+        known = self._mapped.get(fd)
+        if known is not None and offset < len(known):
+            known[offset : offset + len(raw)] = raw[: len(known) - offset]
         return written
 
+    def map(self, fd: int, length: int) -> Memory:
+        self._mapped[fd] = bytearray(os.pread(fd, length, 0))
+        return super().map(fd, length)
+
     def fdatasync(self, fd: int) -> None:
+        self._note_memory(fd)
         self._syncs += 1
         if self._syncs - 1 == self._fail_sync:
             self.failed.append(len(self.calls))
@@ -119,6 +140,8 @@ class Recorder(OsLayer):
         if self._is_turn():
             raise self._full()
         super().truncate(fd, size)
+        if size < len(self._mapped.get(fd, b"")):
+            del self._mapped[fd]
         self.calls.append(Call(TRUNCATE, self._by_fd[fd], length=size))
 
     def punch(self, fd: int, offset: int, length: int) -> None:
@@ -126,6 +149,12 @@ class Recorder(OsLayer):
             raise self._full()
         super().punch(fd, offset, length)
         self.calls.append(Call(PUNCH, self._by_fd[fd], offset, length))
+
+    def mkdir(self, path: str) -> None:
+        if self._is_turn():
+            raise self._full()
+        super().mkdir(path)
+        self.calls.append(Call(MKDIR, name=path))
 
     def rename_noreplace(self, source: str, target: str) -> None:
         if self._is_turn():
@@ -147,6 +176,22 @@ class Recorder(OsLayer):
         if self._durable:
             super().fsync_folder(path)
         self.calls.append(Call(FOLDER, name=path))
+
+    def _note_memory(self, fd: int) -> None:
+        known = self._mapped.get(fd)
+        if known is None:
+            return
+        found = os.pread(fd, len(known), 0)
+        start = 0
+        while start < len(found):
+            end = start
+            while found[end : end + _PAGE] != known[end : end + _PAGE]:
+                end += _PAGE
+            if end > start:
+                data = found[start:end]
+                self.calls.append(Call(WRITE, self._by_fd[fd], start, len(data), data))
+            start = end + _PAGE
+        known[:] = found
 
     def _is_turn(self) -> bool:
         self._changes += 1

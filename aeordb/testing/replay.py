@@ -1,40 +1,27 @@
-"""What a power cut can leave of a recorded trace.
+"""What a power cut can leave of a recorded trace (engine.md, section 1).
 
-The fault model (a file's bytes): after a cut every byte that was being written is old or new, bytes
-that were not written are as they were, a sync that says OK is true. A file's size is a change like
-any other; where it grew and the bytes did not arrive there are zeros. Names are independent of
-contents and of each other until their folder is synced.
+The fault model. Contents: after a cut every byte that was being written is old or new, bytes that
+were not written are as they were, a sync that says OK is true; "unsynced" means since the last sync
+of that file. A file's size is a change like any other: where it grew and the bytes did not arrive
+there are zeros, or bytes that this file held before. Names are independent of contents and of each
+other until their folder is synced.
 
-`Disk` follows a trace; after each call `images` gives the files that could be found if the power
-went there: everything written so far, the last write torn at several places, every unsynced change
-dropped, each single one lost, each single one survived, a few mixtures by the byte, and sizes
-without content. "Unsynced" means since the last sync of that file.
+`Disk` follows a trace; after each call, and at the last moment before each sync, `images` gives the
+files that could be found if the power went there.
 """
 
+from __future__ import annotations
+
+import os
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aeordb.native.hashing import blake3
-from aeordb.testing.recording import (
-    CHANGES,
-    FOLDER,
-    OPEN,
-    PUNCH,
-    RENAME,
-    SYNC,
-    TRUNCATE,
-    UNLINK,
-    WRITE,
-    Call,
-)
-
-SECTOR = 512
-# With more unsynced changes, each single one is lost and survives only at the epoch's end.
-_MANY = 8
-# A byte mixture changes sides after runs of at most so many bytes.
-_RUN = 700
+from aeordb.testing.names import Names
+from aeordb.testing.recording import CHANGES, FOLDER, MKDIR, OPEN, RENAME, SYNC, UNLINK, Call
+from aeordb.testing.tearing import apply, by_sector, growth, largest, mixed, subsets, torn
 
 
 @dataclass
@@ -52,7 +39,9 @@ class Trace:
 
     def bounds(self, count: int) -> tuple[int, int]:
         """After `count` calls: how many steps are acknowledged, how many may have happened."""
-        return sum(1 for x in self.acked if x <= count), bisect_left(self.begun, count)
+        done = sum(1 for x in self.acked if x <= count)
+        # A step that makes no call at all begins and ends at once.
+        return done, max(done, bisect_left(self.begun, count))
 
 
 @dataclass(frozen=True)
@@ -64,26 +53,11 @@ class Image:
     cause: str
 
     def digest(self) -> bytes:
-        names = sorted(self.files)
-        return blake3(b"".join(blake3(name.encode()) + blake3(self.files[name]) for name in names))
-
-
-def apply(content: bytearray, call: Call) -> None:
-    """Makes one change to a file's content."""
-    if call.kind == TRUNCATE:
-        if call.length < len(content):
-            del content[call.length :]
-        else:
-            content.extend(bytes(call.length - len(content)))
-        return
-    data = call.data if call.kind == WRITE else bytes(call.length)
-    end = call.end
-    if call.kind == PUNCH:
-        end = min(end, len(content))
-        data = data[: max(0, end - call.offset)]
-    if end > len(content):
-        content.extend(bytes(end - len(content)))
-    content[call.offset : call.offset + len(data)] = data
+        """The same for the same contents under the same names, in whatever folder."""
+        parts = []
+        for name in sorted(self.files):
+            parts += [blake3(os.path.basename(name).encode()), blake3(self.files[name])]
+        return blake3(b"".join(parts))
 
 
 @dataclass
@@ -91,10 +65,15 @@ class _File:
     durable: bytes
     pending: list[Call] = field(default_factory=list)
     _seen: bytes | None = None
+    # What once stood behind the present end.
+    _past: bytes = b""
 
     def change(self, call: Call) -> None:
-        content = bytearray(self.content())
+        old = self.content()
+        content = bytearray(old)
         apply(content, call)
+        if len(content) < len(old):
+            self._past = old + self._past[len(old) :]
         self.pending.append(call)
         self._seen = bytes(content)
 
@@ -102,17 +81,21 @@ class _File:
         """What a process sees: all changes."""
         return self.durable if self._seen is None else self._seen
 
-    def kept(self, calls: Iterable[Call]) -> bytes:
+    def kept(self, calls: Sequence[Call]) -> bytes:
         """The durable content with only these of the pending changes."""
         content = bytearray(self.durable)
         for call in calls:
             apply(content, call)
         return bytes(content)
 
+    def grown(self) -> list[tuple[Call, str]]:
+        """Changes that make the file as large as it may have been, without what was written."""
+        size, old = largest(self.pending), len(self.durable)
+        return [] if size <= old else list(growth(old, size, self._past, self.durable))
+
     def sync(self) -> None:
         self.durable = self.content()
-        self.pending = []
-        self._seen = None
+        self.drop()
 
     def drop(self) -> None:
         """A sync failed and the kernel gave the pages up."""
@@ -120,63 +103,90 @@ class _File:
         self._seen = None
 
 
+Contents = dict[int, bytes]
+Losses = Iterator[tuple[bytes, str]]
+
+
 class Disk:
     """Files and names while a trace is followed.
 
     Args:
         before: contents by name, durable.
-        torn: at how many places at most one write is torn (each twice: front or back lost).
-        mixed: mixtures by the byte at each epoch's end.
+        torn: at how many places at most one write is torn (each twice: front or back lost); None:
+            at each bound of 512 bytes in the file, and at odd bytes.
+        mixed: mixtures by the byte at each epoch's end; an epoch ends with a sync.
+        subsets: of so many unsynced changes at most every subset is left; of more each single one
+            is lost, each single one is all that is left, and `chosen` subsets are taken at random.
+        sectors: so many mixtures of old and new 512-byte sectors inside each write, all if there
+            are no more.
+        stale: where the file grew there may also stand what it held before; else only zeros.
     """
 
-    def __init__(self, before: dict[str, bytes], *, torn: int = 12, mixed: int = 2) -> None:
+    def __init__(
+        self,
+        before: Mapping[str, bytes] | None = None,
+        *,
+        torn: int | None = 12,
+        mixed: int = 2,
+        subsets: int = 3,
+        chosen: int = 0,
+        sectors: int = 0,
+        stale: bool = False,
+    ) -> None:
         self._torn = torn
         self._mixed = mixed
+        self._subsets = subsets
+        self._chosen = chosen
+        self._sectors = sectors
+        self._stale = stale
         self._files: dict[int, _File] = {}
-        self._names: dict[str, int] = {}
-        self._name_changes: list[dict[str, int]] = []
-        self._contents = dict(before)
+        self._names = Names()
+        # A trace's file number to ours: files that were there before have numbers below 0.
+        self._numbers: dict[int, int] = {}
+        self._add(before or {})
 
     def images(self, trace: Trace) -> Iterator[Image]:
         """Every image of every prefix of the trace; equal ones may come again."""
-        for name, content in trace.before.items():
-            self._contents[name] = content
-        yield Image(dict(self._contents), 0, "before the first call")
+        self._add(trace.before)
+        yield Image(self.visible(), 0, "before the first call")
         for count, call in enumerate(trace.calls, 1):
             if call.kind == SYNC:
-                yield from self._at_sync(call, count - 1)
+                yield from self._epoch(self._numbers[call.file], count - 1)
             self.follow(call)
-            for files, cause in self._variants(call):
-                for image, named in self._by_name(files):
-                    yield Image(image, count, f"{count} {call}: {cause}{named}")
+            for contents, cause in self._variants(call):
+                yield from self._by_name(contents, count, f"{count} {call}: {cause}")
+        for number in self._files:
+            yield from self._epoch(number, len(trace.calls))
 
     def follow(self, call: Call) -> None:
         """Makes one call."""
         if call.kind == OPEN:
             self._open(call)
         elif call.kind in CHANGES:
-            self._files[call.file].change(call)
+            self._file(call).change(call)
         elif call.kind == SYNC:
-            self._files[call.file].sync()
+            self._file(call).sync()
         elif call.kind == FOLDER:
-            self._name_changes = []
-        elif call.kind in (RENAME, UNLINK):
-            self._rename(call)
+            self._names.sync(call.name)
+        elif call.kind == RENAME:
+            self._names.rename(call.name, call.target)
+        elif call.kind == UNLINK:
+            self._names.unlink(call.name)
+        elif call.kind == MKDIR:
+            self._names.mkdir(call.name)
 
     def visible(self) -> dict[str, bytes]:
         """What processes see now."""
-        return self._named(self._names, {n: f.content() for n, f in self._files.items()})
+        return self._named(self._whole())
 
     def durable(self) -> dict[str, bytes]:
         """What is left if nothing unsynced arrived (names as they are)."""
-        return self._named(self._names, {n: f.durable for n, f in self._files.items()})
+        return self._named({number: file.durable for number, file in self._files.items()})
 
     def unsynced(self) -> Iterator[tuple[dict[str, bytes], str]]:
         """What else the disk may hold now: single changes lost and kept (names as they are)."""
-        whole = {number: file.content() for number, file in self._files.items()}
-        for number, file in self._files.items():
-            for content, cause in self._losses(file):
-                yield self._named(self._names, {**whole, number: content}), cause
+        for contents, cause in self._any_loss():
+            yield self._named(contents), cause
 
     def drop(self) -> None:
         """Forgets what is not synced, as some file systems do after a failed sync."""
@@ -185,122 +195,110 @@ class Disk:
 
     # -- names ----------------------------------------------------------------------------
 
+    def _add(self, before: Mapping[str, bytes]) -> None:
+        for name, content in before.items():
+            number = self._names.now.get(name, -1 - len(self._files))
+            self._files[number] = _File(content)
+            self._names.add(name, number)
+
     def _open(self, call: Call) -> None:
-        if call.file in self._files:
+        if call.file in self._numbers:
             return
         if call.created:
-            self._name_changes.append(dict(self._names))
             self._files[call.file] = _File(b"")
-        else:
-            self._files[call.file] = _File(self._contents.pop(call.name))
-        self._names[call.name] = call.file
+            self._names.create(call.name, call.file)
+        self._numbers[call.file] = self._names.now[call.name]
 
-    def _rename(self, call: Call) -> None:
-        self._name_changes.append(dict(self._names))
-        if call.name not in self._names:
-            self._contents.pop(call.name, None)
-            return
-        number = self._names.pop(call.name)
-        if call.kind == RENAME:
-            self._names[call.target] = number
+    def _file(self, call: Call) -> _File:
+        return self._files[self._numbers[call.file]]
 
-    def _by_name(self, files: dict[int, bytes]) -> Iterator[tuple[dict[str, bytes], str]]:
-        yield self._named(self._names, files), ""
-        for i, names in enumerate(self._name_changes):
-            yield self._named(names, files), f", names as before change {i}"
+    def _whole(self) -> Contents:
+        return {number: file.content() for number, file in self._files.items()}
 
-    def _named(self, names: dict[str, int], files: dict[int, bytes]) -> dict[str, bytes]:
-        return {**self._contents, **{name: files[number] for name, number in names.items()}}
+    def _by_name(self, contents: Contents, count: int, cause: str) -> Iterator[Image]:
+        for names, which in self._names.variants():
+            yield Image(self._named(contents, names), count, cause + which)
+
+    def _named(self, contents: Contents, names: dict[str, int] | None = None) -> dict[str, bytes]:
+        chosen = self._names.now if names is None else names
+        return {name: contents[number] for name, number in chosen.items()}
 
     # -- contents -------------------------------------------------------------------------
 
-    def _variants(self, call: Call) -> Iterator[tuple[dict[int, bytes], str]]:
-        whole = {number: file.content() for number, file in self._files.items()}
+    def _variants(self, call: Call) -> Iterator[tuple[Contents, str]]:
+        whole = self._whole()
         yield whole, "all kept"
+        if call.kind in (RENAME, UNLINK, FOLDER):
+            yield from self._any_loss()
         if call.kind not in CHANGES:
             return
-        file = self._files[call.file]
+        number = self._numbers[call.file]
+        file = self._files[number]
         earlier = file.pending[:-1]
-        many = len(file.pending) > _MANY
-        for content, cause in self._losses(file, -2 if many else 0):
-            yield {**whole, call.file: content}, cause
+        yield {**whole, number: file.kept([call])}, "all before lost"
+        for size, what in self._sizes(file):
+            yield {**whole, number: file.kept([size, *earlier])}, f"the last change is {what}"
         for piece, cause in torn(call, self._torn):
-            yield {**whole, call.file: file.kept([*earlier, piece])}, cause
-            yield {**whole, call.file: file.kept([piece])}, f"{cause}, all before lost"
+            yield {**whole, number: file.kept([*earlier, piece])}, cause
+            yield {**whole, number: file.kept([piece])}, f"{cause}, all before lost"
 
-    def _losses(self, file: _File, first: int = 0) -> Iterator[tuple[bytes, str]]:
-        """Everything lost; then each change from `first` on alone lost, and alone kept."""
+    def _any_loss(self) -> Iterator[tuple[Contents, str]]:
+        whole = self._whole()
+        for number, file in self._files.items():
+            if file.pending:
+                for content, cause in self._losses(file):
+                    yield {**whole, number: content}, cause
+
+    def _sizes(self, file: _File) -> list[tuple[Call, str]]:
+        return file.grown()[: None if self._stale else 1]
+
+    def _losses(self, file: _File) -> Losses:
+        """Subsets of the unsynced changes; each also with the size that the file had grown to."""
         pending = file.pending
-        yield file.durable, "all lost"
-        for i in range(len(pending))[first:]:
-            call = pending[i]
-            yield file.kept(pending[:i] + pending[i + 1 :]), f"lost {call}"
-            yield file.kept([call]), f"only {call}"
-        grown = [Call(TRUNCATE, length=call.end) for call in pending if call.kind != PUNCH]
-        if grown:
-            largest = max(grown, key=lambda call: call.length)
-            if largest.length > len(file.durable):
-                yield file.kept([largest]), "only the size"
+        sizes = self._sizes(file)
+        if len(pending) <= self._subsets:
+            which = subsets(len(pending))
+        else:
+            which = self._some_subsets(len(pending))
+        for kept in which:
+            calls = [pending[i] for i in kept]
+            lost = [i for i in range(len(pending)) if i not in set(kept)]
+            cause = f"of {len(pending)} changes " + (
+                f"lost {lost}" if len(lost) <= len(kept) else f"kept {list(kept)}"
+            )
+            yield file.kept(calls), cause
+            for size, what in sizes:
+                yield file.kept([size, *calls]), f"{cause}, where it grew {what}"
 
-    def _at_sync(self, call: Call, count: int) -> Iterator[Image]:
-        """The last moment of an epoch: older writes torn, and mixtures of all."""
-        file = self._files[call.file]
-        whole = {number: other.content() for number, other in self._files.items()}
-        for i, change in enumerate(file.pending[:-1]):
-            for piece, cause in torn(change, 1):
-                calls = [*file.pending[:i], piece, *file.pending[i + 1 :]]
-                files = self._named(self._names, {**whole, call.file: file.kept(calls)})
-                yield Image(files, count, f"{count} before a sync: {cause}")
-        if not file.pending:
+    def _some_subsets(self, count: int) -> Iterator[Sequence[int]]:
+        yield ()
+        for i in range(count):
+            yield (i,)
+            yield [*range(i), *range(i + 1, count)]
+        rng = random.Random(count)
+        for _ in range(self._chosen):
+            yield [i for i in range(count) if rng.random() < 0.5]
+
+    def _epoch(self, number: int, count: int) -> Iterator[Image]:
+        """The last moment before a sync: losses, older writes torn, and mixtures of all."""
+        whole = self._whole()
+        for content, cause in self._at_end(self._files[number], count):
+            where = f"{count} before a sync: {cause}"
+            yield from self._by_name({**whole, number: content}, count, where)
+
+    def _at_end(self, file: _File, count: int) -> Losses:
+        pending = file.pending
+        if not pending:
             return
-        if len(file.pending) > _MANY:
-            for content, cause in self._losses(file):
-                files = self._named(self._names, {**whole, call.file: content})
-                yield Image(files, count, f"{count} before a sync: {cause}")
+        yield from self._losses(file)
+        for i, change in enumerate(pending):
+            before, after = pending[:i], pending[i + 1 :]
+            for piece, cause in torn(change, 1):
+                yield file.kept([*before, piece, *after]), cause
+            for n, pieces in enumerate(by_sector(change, self._sectors, count + i)):
+                yield file.kept([*before, *pieces, *after]), f"mixture {n} of sectors of {change}"
+                yield file.kept(pieces), f"mixture {n} of sectors of {change}, all else lost"
         for i in range(self._mixed):
             rng = random.Random(count * 1000 + i)
-            parts = [run for change in file.pending for run in mixed(change, rng)]
-            files = self._named(self._names, {**whole, call.file: file.kept(parts)})
-            yield Image(files, count, f"{count} before a sync: mixture {i}")
-
-
-def torn(call: Call, places: int) -> Iterator[tuple[Call, str]]:
-    """A change of which only the front, or only the back, arrived."""
-    if call.kind == TRUNCATE:
-        return
-    for cut in cuts(call, places):
-        for start, end in ((0, cut), (cut, call.length)):
-            yield part(call, start, end), f"of {call} only {start}..{end}"
-
-
-def mixed(call: Call, rng: random.Random) -> Iterator[Call]:
-    """Runs of a change's bytes, some there, some not; a truncation all or not at all."""
-    if call.kind == TRUNCATE:
-        if rng.random() < 0.5:
-            yield call
-        return
-    start = 0
-    while start < call.length:
-        end = min(call.length, start + rng.randint(1, _RUN if call.length < 1 << 16 else 1 << 16))
-        if rng.random() < 0.5:
-            yield part(call, start, end)
-        start = end
-
-
-def cuts(call: Call, places: int) -> list[int]:
-    """Where a write is torn: at sector bounds of the file, and at odd bytes between."""
-    first = call.offset // SECTOR + 1
-    bounds = [n * SECTOR - call.offset for n in range(first, (call.end - 1) // SECTOR + 1)]
-    odd = [1, call.length // 3 | 1, call.length // 2, call.length - 1]
-    odd += [18, 63, call.length - 18]
-    room = max(1, places - len(odd))
-    step = -(-len(bounds) // room) if bounds else 1
-    if places == 1:
-        return [call.length // 2] if call.length > 1 else []
-    return sorted({cut for cut in (*bounds[::step], *odd) if 0 < cut < call.length})
-
-
-def part(call: Call, start: int, end: int) -> Call:
-    """The same write or punch of only some of its bytes."""
-    data = call.data[start:end] if call.kind == WRITE else b""
-    return Call(call.kind, call.file, call.offset + start, end - start, data)
+            parts = [run for change in pending for run in mixed(change, rng)]
+            yield file.kept(parts), f"mixture {i}"

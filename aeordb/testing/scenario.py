@@ -17,6 +17,9 @@ Rows = tuple[Row, ...]
 State = tuple[Rows, tuple[tuple[str, Rows], ...]] | None
 """HEAD's rows (path, kind, size, BLAKE3 or target), and those of each name; None: no file."""
 
+SYSTEM = "system"
+"""The name under which a state has the API keys and the configuration."""
+
 
 @dataclass
 class Model:
@@ -52,6 +55,11 @@ class Model:
             _, kind, size, what = self.rows.pop(name)
             moved = target + name[len(source) :]
             self.rows[moved] = (moved, kind, size, what)
+
+    def system(self, *rows: Row) -> None:
+        """Keys and configuration: sets these rows."""
+        known = {row[0]: row for row in (*self.names.get(SYSTEM, ()), *rows)}
+        self.names[SYSTEM] = tuple(sorted(known.values()))
 
     def _parents(self, path: str) -> None:
         parts = path.split("/")[1:-1]
@@ -145,6 +153,53 @@ def restore(name: str) -> Step:
         model.rows = {row[0]: row for row in model.names[name]}
 
     return Step(f"restore {name}", lambda db: db.snapshots.restore(name), note)
+
+
+def fork(name: str) -> Step:
+    return Step(
+        f"fork {name}",
+        lambda db: db.forks.create(name),
+        lambda m: m.names.__setitem__(f"fork {name}", m.head()),
+    )
+
+
+def promote_fork(name: str) -> Step:
+    """HEAD becomes what the fork is."""
+
+    def note(model: Model) -> None:
+        model.rows = {row[0]: row for row in model.names[f"fork {name}"]}
+
+    return Step(f"promote {name}", lambda db: db.forks.promote(name), note)
+
+
+def promote(name: str) -> Step:
+    """HEAD becomes a snapshot's version."""
+
+    def note(model: Model) -> None:
+        model.rows = {row[0]: row for row in model.names[name]}
+
+    return Step(f"promote {name}", lambda db: db.promote(name), note)
+
+
+def make_key(label: str) -> Step:
+    return Step(
+        f"make key {label}",
+        lambda db: db.api_keys.create(label),
+        lambda m: m.system((f"key {label}", "key", 0, "")),
+    )
+
+
+def revoke_key(label: str) -> Step:
+    def do(database: aeordb.Database) -> None:
+        database.api_keys.revoke(
+            next(k.key_id for k in database.api_keys.list() if k.label == label)
+        )
+
+    return Step(f"revoke key {label}", do, lambda m: m.system((f"key {label}", "revoked", 0, "")))
+
+
+def gc(*, compact: bool = False) -> Step:
+    return Step("compact" if compact else "gc", lambda db: db.gc(compact=compact))
 
 
 def reserve(entries: int) -> Step:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from aeordb.maintenance.findings import PATH_KEY
 from aeordb.testing import judge
 from aeordb.testing.judge import model_of, no_scan, rows_of, state_of
+from aeordb.testing.replay import Image
 from aeordb.testing.scenario import Recording, Rows, State
+from tests.crash import count
 from tests.kit.oracle import Oracle
 from tests.kit.rules import check_file
 
@@ -39,10 +42,15 @@ class Judge(judge.Judge):
             may_scan=self._is_theirs,
             look=self._second_look,
             rules=self.findings,
+            known_kinds={PATH_KEY} if known else (),
         )
         self.theirs = theirs
         self.known = known
         self._oracle_every = oracle_every
+
+    def check(self, image: Image, *, write: bool = True, verify: bool = False) -> State:
+        count.note(image)
+        return super().check(image, write=write, verify=verify)
 
     def findings(self, path: Path) -> list[str]:
         """What the rules say of a closed file."""

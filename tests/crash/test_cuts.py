@@ -1,18 +1,23 @@
 """A power cut at any moment of any operation leaves a file that opens, without a scan, at the last
 acknowledged state or the one in flight."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+import aeordb
 import aeordb.storage.growth as growth
 import aeordb.storage.store as store
 from aeordb import info
+from aeordb.format.system import CRON
+from aeordb.native.hashing import blake3
+from aeordb.server.cronfile import add_schedule
+from aeordb.server.settings import Settings
 from aeordb.testing import scenario as s
-from aeordb.testing.replay import Disk
 from aeordb.testing.scenario import CLOSE, CREATE, KILL, REOPEN, Model, Step, prepare, record
-from tests.crash.form import FULL
+from tests.crash.form import FULL, new_disk, one_in
 from tests.crash.judge import Judge
 from tests.kit.folders import noise, prose
 
@@ -23,7 +28,28 @@ BASE = [
     s.put("/folder/deep/c.txt", prose("c", 700)),
 ]
 
+
+def schedule(name: str) -> Step:
+    """A schedule is added to `cron.json`."""
+    fields = {"id": name, "task_type": "gc", "schedule": "0 1 * * *", "args": {}, "enabled": True}
+
+    def do(database: aeordb.Database) -> None:
+        settings = Settings(str(database.path))
+        database.run(lambda tx: add_schedule(tx.writer, settings, fields))
+
+    def note(model: Model) -> None:
+        before = CRON_NAMES.get(model.names.get(s.SYSTEM, ()), ())
+        names = (*before, name)
+        schedules = [{**fields, "id": other} for other in names]
+        data = json.dumps({"schedules": schedules}, indent=2).encode()
+        model.system((CRON, "file", len(data), blake3(data).hex()))
+        CRON_NAMES[model.names[s.SYSTEM]] = names
+
+    return Step(f"schedule {name}", do, note)
+
+
 # Each is recorded on a database that was closed cleanly (first act included), the last one open.
+CRON_NAMES: dict[s.Rows, tuple[str, ...]] = {}
 OPERATIONS: dict[str, Sequence[Step]] = {
     "put": [s.put("/new.txt", prose("new", 2000))],
     "put-empty": [s.put("/empty", b"")],
@@ -35,6 +61,9 @@ OPERATIONS: dict[str, Sequence[Step]] = {
     "symlink": [s.symlink("a.txt", "/folder/link")],
     "snapshot": [s.snapshot("v2"), s.drop_snapshot("v2"), s.drop_snapshot("v1")],
     "restore": [s.restore("v1"), s.put("/b", b"after")],
+    "promote": [s.promote("v1"), s.fork("f"), s.put("/b", b"after"), s.promote_fork("f")],
+    "key": [s.make_key("one"), s.make_key("two"), s.revoke_key("one")],
+    "cron": [schedule("nightly"), schedule("weekly")],
     "many": [s.put_many({f"/many/{i}.txt": prose(i, 300 + i) for i in range(20)})],
     "close": [s.put("/x", b"x"), CLOSE],
     "close-twice": [s.put("/x", b"x"), CLOSE, s.put("/y", b"y"), CLOSE],
@@ -72,8 +101,8 @@ UNCLEAN = (
 def test_cut_at_any_call(name: str, first: Step, path: Path, tmp_path: Path) -> None:
     model = prepare(path, [*BASE, first])
     recording = record(path, OPERATIONS[name], model=model)
-    judge = Judge(tmp_path / "images", recording, oracle_every=1 if FULL else 3)
-    judge.check_all(Disk({}, torn=12 if FULL else 4), write_every=1 if FULL else 4)
+    judge = Judge(tmp_path / "images", recording, oracle_every=3)
+    judge.check_all(new_disk(torn=4), write_every=one_in(4))
     assert judge.written
     assert set(recording.states) == set(judge.seen.values())
 
@@ -82,7 +111,7 @@ def test_cut_while_a_database_is_made(path: Path, tmp_path: Path) -> None:
     """The name stands for nothing or for the whole database."""
     recording = record(path, [CREATE, s.put("/a.txt", b"first"), CLOSE])
     judge = Judge(tmp_path / "images", recording)
-    judge.check_all(Disk({}))
+    judge.check_all(new_disk())
     assert None in judge.seen.values()
     assert recording.states[2] in judge.seen.values()
 
@@ -96,7 +125,7 @@ def test_cut_at_any_call_of_a_checkpoint(
     steps = [s.put(f"/n/{i}", noise(i, 90 + i)) for i in range(2)]
     recording = record(path, [*steps, s.delete("/a.txt"), CLOSE], model=model)
     assert any(512 < call.offset < 66_000 for call in recording.trace.calls)
-    Judge(tmp_path / "images", recording).check_all(Disk({}, torn=12 if FULL else 3), write_every=3)
+    Judge(tmp_path / "images", recording).check_all(new_disk(torn=3), write_every=3)
 
 
 def history(commits: int) -> list[Step]:
@@ -135,6 +164,6 @@ def test_cut_at_any_call_of_a_growth(
     stage = info(path).stage
     recording = record(path, steps, model=model)
     assert info(path).stage == (2 if kind == "two-stages" else stage + 1)
-    judge = Judge(tmp_path / "images", recording, oracle_every=1 if FULL else 10)
-    disk = Disk({}, torn=12 if FULL else 1, mixed=1)
-    judge.check_all(disk, write_every=1 if FULL else 29)
+    judge = Judge(tmp_path / "images", recording, oracle_every=10)
+    disk = new_disk(torn=1, mixed=1)
+    judge.check_all(disk, write_every=one_in(29))

@@ -14,16 +14,16 @@ from aeordb.errors import NotDurableError
 from aeordb.maintenance.compact import SUFFIX
 from aeordb.storage.datafile import use_layer
 from aeordb.testing import scenario as s
-from aeordb.testing.recording import WRITE, Call, QuickLayer, Recorder
-from aeordb.testing.replay import Disk, Image
+from aeordb.testing.recording import PUNCH, QuickLayer, Recorder
+from aeordb.testing.replay import Image
 from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
-from tests.crash.form import FULL
+from tests.crash.form import new_disk, one_in
 from tests.crash.judge import Judge, state_of
 from tests.kit.folders import noise, prose
 from tests.kit.rules import check_file
 
-GC = Step("gc", lambda database: database.gc())
-COMPACT = Step("compact", lambda database: database.gc(compact=True))
+GC = s.gc()
+COMPACT = s.gc(compact=True)
 
 # Garbage of every kind: old versions, a deleted snapshot's alone, deletions, large and small.
 BASE = [
@@ -60,11 +60,12 @@ def test_cut_at_any_call_of_a_gc(name: str, first: Step, path: Path, tmp_path: P
     model = prepare(path, [*BASE, first])
     recording = record(path, SCENARIOS[name], model=model)
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 4)
+    assert any(call.kind == PUNCH for call in recording.trace.calls)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=4)
     judge.check_all(
-        Disk({}, torn=12 if FULL else 2),
-        every=1 if FULL else 2,
-        write_every=1 if FULL else 5,
+        new_disk(torn=2),
+        every=one_in(2),
+        write_every=one_in(5),
     )
     assert judge.written
 
@@ -79,37 +80,18 @@ def test_cut_at_any_call_of_a_gc_in_many_batches(
     model = prepare(path, BASE)
     recording = record(path, [GC, s.put("/new", b"new"), CLOSE], model=model)
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 6)
-    judge.check_all(Disk({}, torn=12 if FULL else 1), write_every=1 if FULL else 7)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=6)
+    judge.check_all(new_disk(torn=1), write_every=one_in(7))
 
 
 @pytest.mark.parametrize("first", [CLOSE, KILL], ids=lambda step: step.name)
 def test_cut_at_any_call_of_a_compact(first: Step, path: Path, tmp_path: Path) -> None:
     model = prepare(path, [*BASE, first])
     steps = [COMPACT, s.put("/new", noise("new", 400)), CLOSE]
-    recording = record(path, steps, model=model, recorder=MappingRecorder())
+    recording = record(path, steps, model=model)
     assert recording.error is None
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 4)
-    judge.check_all(Disk({}, torn=12 if FULL else 2), write_every=1 if FULL else 3)
-
-
-class MappingRecorder(Recorder):
-    """Also records what was written to a new file's index through memory, at the sync that makes
-    it durable."""
-
-    def fdatasync(self, fd: int) -> None:
-        opened = [call for call in self.calls if call.kind == "open"]
-        number = self._by_fd[fd]
-        if any(call.file == number and call.name.endswith(SUFFIX) for call in opened):
-            length = 512 + 65_536
-            raw = self._read(fd, length)
-            self.calls.append(Call(WRITE, number, 0, len(raw), raw))
-        super().fdatasync(fd)
-
-    @staticmethod
-    def _read(fd: int, length: int) -> bytes:
-        with open(f"/proc/self/fd/{fd}", "rb") as file:
-            return file.read(length)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=4)
+    judge.check_all(new_disk(torn=2), write_every=one_in(3))
 
 
 class GcJudge(Judge):

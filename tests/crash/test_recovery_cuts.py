@@ -11,7 +11,7 @@ from aeordb.testing import scenario as s
 from aeordb.testing.recording import QuickLayer
 from aeordb.testing.replay import Disk, Image
 from aeordb.testing.scenario import CLOSE, KILL, Recording, prepare, record
-from tests.crash.form import FULL
+from tests.crash.form import one_in
 from tests.crash.judge import Judge, model_of
 from tests.crash.test_cuts import BASE, grow_setup
 from tests.kit.folders import noise
@@ -19,11 +19,16 @@ from tests.kit.folders import noise
 NEXT = [s.put("/next.txt", noise("next", 800)), s.put("/a.txt", b"next"), CLOSE]
 
 
+def small_disk() -> Disk:
+    """Each image of the first cut gets all those of a second one: there are enough."""
+    return Disk(torn=1, mixed=1, sectors=1, stale=True)
+
+
 def first_images(recording: Recording, every: int) -> dict[bytes, Image]:
     """Each `every`th image of a trace, always those with a header slot on its way."""
     chosen: dict[bytes, Image] = {}
     last = -1
-    for count, image in enumerate(Disk({}, torn=1, mixed=1).images(recording.trace)):
+    for count, image in enumerate(small_disk().images(recording.trace)):
         call = recording.trace.calls[image.count - 1]
         slot = image.count > 0 and call.kind == "write" and call.end <= 512 and image.count != last
         if slot or count % every == 0:
@@ -46,7 +51,7 @@ def cut_twice(recording: Recording, tmp_path: Path, *, every: int) -> int:
         assert again.error is None
         try:
             judge = Judge(tmp_path / "images", again, oracle_every=20)
-            total += judge.check_all(Disk({}, torn=1, mixed=1), write_every=40)
+            total += judge.check_all(small_disk(), write_every=40)
         except AssertionError as error:
             raise AssertionError(f"first cut at {image.cause}; then at {error}") from error
     return total
@@ -57,7 +62,7 @@ def test_a_cut_during_the_first_act_after_a_cut(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.aeordb"
-    every = 1 if FULL else {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
+    every = one_in({"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45))
     if kind in ("growth", "past-the-edge"):
         model, steps = grow_setup(kind.replace("growth", "small"), path, monkeypatch)
     else:

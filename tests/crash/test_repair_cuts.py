@@ -1,7 +1,6 @@
 """A power cut at any moment of a repair: the damaged file is as it was, or, where it is to be
 repaired in place, it is that or the whole repaired one; the copy is whole or not there."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,14 @@ import pytest
 import aeordb
 from aeordb.storage.datafile import use_layer
 from aeordb.testing import scenario as s
-from aeordb.testing.recording import WRITE, Call, QuickLayer, ReadOnlyLayer, Recorder
-from aeordb.testing.replay import Disk, Trace
+from aeordb.testing.recording import QuickLayer, ReadOnlyLayer, Recorder
+from aeordb.testing.replay import Trace
 from aeordb.testing.scenario import KILL, prepare
-from tests.crash.form import FULL
+from tests.crash import count
+from tests.crash.form import new_disk
 from tests.crash.judge import no_scan, state_of
 from tests.kit.damage import damage
 from tests.kit.folders import noise, prose
-from tests.kit.layout import LOG_START, stage_length
 from tests.kit.rules import check_file
 
 STEPS = [
@@ -29,17 +28,6 @@ STEPS = [
 ]
 
 
-class MapRecorder(Recorder):
-    """Also notes what was written to the new file's index, which is mapped: as one write before
-    the sync that makes it durable."""
-
-    def fdatasync(self, fd: int) -> None:
-        block = os.pread(fd, stage_length(0), LOG_START)
-        number = self._by_fd[fd]
-        self.calls.append(Call(WRITE, number, LOG_START, len(block), block))
-        super().fdatasync(fd)
-
-
 @pytest.mark.parametrize("in_place", [False, True], ids=["copy", "in-place"])
 @pytest.mark.parametrize("what", ["all", "both-slots", "hot-tail"])
 def test_cut_at_any_call_of_a_repair(path: Path, what: str, in_place: bool) -> None:
@@ -47,7 +35,7 @@ def test_cut_at_any_call_of_a_repair(path: Path, what: str, in_place: bool) -> N
     damage(path, what)
     before = path.read_bytes()
     target = str(path) if in_place else f"{path}.repaired"
-    recorder = MapRecorder()
+    recorder = Recorder()
     trace = Trace(recorder.calls, {str(path): before})
     with use_layer(recorder):
         report = aeordb.repair(path, in_place=in_place, jobs=1)
@@ -57,7 +45,8 @@ def test_cut_at_any_call_of_a_repair(path: Path, what: str, in_place: bool) -> N
     folder = path.with_name("images")
     folder.mkdir()
     done = 0
-    for image in Disk({}, torn=12 if FULL else 2, mixed=1).images(trace):
+    for image in new_disk(torn=2, mixed=1).images(trace):
+        count.note(image)
         if not in_place:
             assert image.files[str(path)] == before, image.cause
         found = image.files.get(target)

@@ -17,8 +17,9 @@ from aeordb.testing.recording import (
     WRITE,
     Call,
 )
-from aeordb.testing.replay import Disk, Trace, cuts
+from aeordb.testing.replay import Disk, Trace
 from aeordb.testing.scenario import CLOSE, Recording, prepare, record
+from aeordb.testing.tearing import cuts
 from tests.crash.judge import Judge
 
 

@@ -14,9 +14,10 @@ from aeordb.errors import NotDurableError
 from aeordb.format.constants import SPARE_DEAD_PAGES, SPARE_DROPS, SPARE_MAGIC
 from aeordb.testing import scenario as s
 from aeordb.testing.recording import Recorder
-from aeordb.testing.replay import Disk, Image, apply, part
+from aeordb.testing.replay import Disk, Image
 from aeordb.testing.scenario import CLOSE, kill, prepare, record
-from tests.crash.form import FULL
+from aeordb.testing.tearing import apply, part
+from tests.crash.form import FULL, new_disk, one_in
 from tests.crash.judge import Judge, model_of, state_of
 from tests.kit.fixtures import COMPLETE
 from tests.kit.folders import noise
@@ -51,8 +52,8 @@ def test_cut_in_the_first_commit_on_a_file_of_aeordbs(
         known=KNOWN.get(name, frozenset()),
         oracle_every=15 if large else 3,
     )
-    disk = Disk({}, torn=12 if FULL else 1, mixed=1)
-    every = 1 if FULL else 1 + (path.stat().st_size >> 21)
+    disk = new_disk(large=True, torn=1, mixed=1)
+    every = one_in(1 + (path.stat().st_size >> 21))
     judge.check_all(disk, every=every, write_every=30 if large else 8)
     assert set(judge.seen.values()) == set(recording.states)
 
@@ -83,7 +84,7 @@ def test_a_torn_page_behind_a_good_hot_tail_is_mended_by_the_first_commit(
     recording = record(path, FIRST, model=model)
     assert recording.error is None
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=40)
-    judge.check_all(Disk({}, torn=1, mixed=1), write_every=60)
+    judge.check_all(new_disk(large=True, torn=1, mixed=1), write_every=60)
 
 
 def as_aeordbs(content: bytes) -> bytes:
@@ -114,7 +115,7 @@ def test_a_torn_hot_tail_of_ours_is_not_taken_for_aeordbs(tmp_path: Path) -> Non
     count = int.from_bytes(calls[number].data[6:10], "little")
     assert count > 10
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=40)
-    judge.check_all(Disk({}, torn=6), write_every=60)
+    judge.check_all(new_disk(large=True, torn=6), write_every=60)
     disk = Disk(recording.trace.before)
     for call in calls[:number]:
         disk.follow(call)
@@ -188,7 +189,7 @@ def test_cut_while_dead_entries_leave_the_pages(
     assert flags[0] & SPARE_DEAD_PAGES
     assert not flags[-1] & SPARE_DEAD_PAGES
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=15 if large else 5)
-    disk = Disk({}, torn=1, mixed=1)
-    every = 1 if FULL else 60
-    judge.check_all(disk, every=every, write_every=1 if FULL else 200)
+    disk = new_disk(large=True, torn=1, mixed=1)
+    every = one_in(60)
+    judge.check_all(disk, every=every, write_every=one_in(200))
     assert set(judge.seen.values()) == set(recording.states)

@@ -9,8 +9,8 @@ import aeordb
 import aeordb.storage.store as store
 from aeordb.maintenance.findings import HEADER_SLOT
 from aeordb.testing import scenario as s
-from aeordb.testing.replay import Disk
 from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
+from tests.crash.form import new_disk
 from tests.kit.folders import noise, prose
 
 BASE = [
@@ -44,7 +44,7 @@ def test_a_cut_is_no_damage(
     monkeypatch.setattr(store, "CHECKPOINT_RECORDS", records)
     recording = record(path, OPERATIONS[name], model=model)
     seen = set()
-    for image in Disk({}, torn=2, mixed=1).images(recording.trace):
+    for image in new_disk(torn=2, mixed=1).images(recording.trace):
         content = image.files.get(next((n for n in image.files if n.endswith(".aeordb")), ""))
         if content is None or (digest := hash(content)) in seen:
             continue
