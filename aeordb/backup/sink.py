@@ -22,7 +22,15 @@ from aeordb.format.page import pages as stage_pages
 from aeordb.native.carry import Block
 from aeordb.native.faults import MapFault
 from aeordb.native.hashing import blake3
-from aeordb.storage.datafile import DataFile, Memory, folder_of, remove, rename_new, replace
+from aeordb.storage.datafile import (
+    DataFile,
+    Memory,
+    folder_of,
+    make_folders,
+    remove,
+    rename_new,
+    replace,
+)
 
 PART = ".part"
 
@@ -198,7 +206,7 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
         check_absent(path)
     part = path + PART
     with _disk_errors(path):
-        os.makedirs(folder_of(path), exist_ok=True)
+        make_folders(folder_of(path))
         remove(part)
         file = DataFile.open(part, create=True)
     sink = Sink(file)

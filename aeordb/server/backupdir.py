@@ -23,6 +23,7 @@ from aeordb.errors import (
 from aeordb.server.errors import RefusedBackupError
 from aeordb.server.settings import Settings
 from aeordb.server.uploads import new_file
+from aeordb.storage.datafile import make_folders
 
 NAME_MAX: Final = 200
 _OURS: Final = ".aeordb-stream-"
@@ -41,7 +42,7 @@ class BackupDir:
 
     def make(self) -> str:
         """Makes the folder if it is not there; its path."""
-        os.makedirs(self.path, exist_ok=True)
+        make_folders(self.path)
         return self.path
 
     def clean(self) -> None:

@@ -329,6 +329,21 @@ def folder_of(path: str) -> str:
     return os.path.dirname(path) or "."
 
 
+def make_folders(path: str) -> None:
+    """Makes a folder and those above it that are missing, durably. Raises OSError."""
+    missing = []
+    while not os.path.exists(path):
+        missing.append(path)
+        path = folder_of(path)
+    for name in reversed(missing):
+        try:
+            _layer.mkdir(name)
+        except FileExistsError:
+            if not os.path.isdir(name):
+                raise
+        _layer.fsync_folder(folder_of(name))
+
+
 def rename_new(source: str, target: str) -> None:
     """Gives a finished, synced file its final name, durably; never over an existing one.
 
