@@ -25,7 +25,7 @@ from aeordb.backup.sink import PART
 from aeordb.errors import DamagedError, NotDurableError
 from aeordb.format import constants as c
 from aeordb.progress import NO_PROGRESS, Progress
-from aeordb.storage.datafile import remove, rename_new
+from aeordb.storage.datafile import discard, remove, rename_new
 from aeordb.storage.store import Store
 from aeordb.storage.view import View
 from aeordb.tree.directory import EMPTY
@@ -226,8 +226,8 @@ class _Run:
             rename_new(unchecked, report.output)
         except BaseException as error:
             if isinstance(error, NotDurableError) and not os.path.lexists(unchecked):
-                remove(report.output)  # it has its name, which may not last
-            remove(unchecked)
+                discard(report.output)  # it has its name, which may not last
+            discard(unchecked)
             raise
 
     def is_own(self, *new: str) -> Callable[[BackupFile], bool]:

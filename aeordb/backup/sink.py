@@ -6,7 +6,6 @@ The index is built where it will stand: in the KV block of the new file, mapped 
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ from aeordb.native.hashing import blake3
 from aeordb.storage.datafile import (
     DataFile,
     Memory,
+    discard,
+    disk_errors,
     folder_of,
     make_folders,
     remove,
@@ -37,7 +38,6 @@ PART = ".part"
 # What the pages of a stage leave over is allowed to be 512; keys are spread by a hash, so that the
 # number hardly strays from the one that is expected.
 _OVERFLOW_EXPECTED = 420
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 _ZEROS = bytes(1 << 20)
 
 
@@ -205,7 +205,7 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
     if not over:
         check_absent(path)
     part = path + PART
-    with _disk_errors(path):
+    with disk_errors(path, "make"):
         make_folders(folder_of(path))
         remove(part)
         file = DataFile.open(part, create=True)
@@ -214,27 +214,15 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
         if over:
             os.fchmod(file.fd, os.stat(path).st_mode & 0o7777)
         yield sink
-        with _disk_errors(path):
-            (replace if over else rename_new)(part, path)
+        (replace if over else rename_new)(part, path)
     except BaseException:
         sink.release()
         # Once renamed, its name may still not be durable: what is reported as failed must go.
         for name in (part,) if over else (part, path):
             with suppress(OSError):
                 if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
-                    remove(name)
+                    discard(name)
         raise
     finally:
         sink.release()
         file.close()
-
-
-@contextmanager
-def _disk_errors(path: str) -> Iterator[None]:
-    """Makes NotDurableErrors of what a disk says that takes no more."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _DISK_ERRORS:
-            raise NotDurableError(path=path, reason=error.strerror) from error
-        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from aeordb.backup.mark import damage
 from aeordb.backup.plan import carry
@@ -23,7 +22,7 @@ from aeordb.native.sweep import survey
 from aeordb.native.walk import Marks
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.commit import Log
-from aeordb.storage.datafile import DataFile, folder_of, remove
+from aeordb.storage.datafile import DataFile, discard, folder_of, remove
 from aeordb.storage.store import Store
 from aeordb.storage.view import make_index
 from aeordb.tree.ingest import default_jobs
@@ -65,8 +64,7 @@ def compact(
             try:
                 store.adopt(part, path, patience)
             except BaseException:
-                with suppress(OSError):
-                    remove(part)
+                discard(part)
                 raise
         size = os.fstat(store.fd).st_size
         return GcReport(
@@ -114,8 +112,7 @@ def _write(log: Log, index: Index, marks: Marks, part: str, jobs: int, progress:
         )
     except BaseException:
         sink.release()
-        with suppress(OSError):
-            remove(part)
+        discard(part)
         raise
     finally:
         file.close()

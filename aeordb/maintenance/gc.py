@@ -177,24 +177,27 @@ class _Collection:
         self._jobs = jobs
         self._patience = patience
         self._progress = progress
+        self._found = Roots(())
 
     def run(self, begun: float) -> GcReport:
         """All of it. Raises what :func:`gc` raises."""
-        log = self._log
-        found = Roots(())
         try:
-            thaw_all(log, self._patience)
-            replace_older(log)
-            index = make_index(log.files, log.state)
-            found = check_roots(
-                find_roots(index, log.state.header.head, jobs=self._jobs), self._store.path
-            )
-            marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
-            start, end = log.state.header.log_start, log.state.log_end
-            turns = partial(in_order, self._jobs)
-            counted = survey(index, marks, start, end, in_turn=turns)
+            return self._run(begun)
         except NativeFault as fault:
-            raise self._damage(found, fault) from None
+            raise self._damage(self._found, fault) from None
+
+    def _run(self, begun: float) -> GcReport:
+        log = self._log
+        thaw_all(log, self._patience)
+        replace_older(log)
+        index = make_index(log.files, log.state)
+        found = self._found = check_roots(
+            find_roots(index, log.state.header.head, jobs=self._jobs), self._store.path
+        )
+        marks = mark_live(index, found, jobs=self._jobs, progress=self._progress)
+        start, end = log.state.header.log_start, log.state.log_end
+        turns = partial(in_order, self._jobs)
+        counted = survey(index, marks, start, end, in_turn=turns)
         drop(log, index, marks, counted, self._patience, self._progress)
         del index, marks
         # All that the index still has is live.

@@ -29,6 +29,13 @@ class PageFault(NativeFault):
         return f"index page {self.page} is damaged"
 
 
+class CountFault(NativeFault):
+    """An index that has other entries than were counted in it: a write of a page was lost."""
+
+    def __str__(self) -> str:
+        return "the index is not what was written to it"
+
+
 class EntryFault(NativeFault):
     """A log entry that is not what the index says, or whose bytes fail their integrity hash."""
 

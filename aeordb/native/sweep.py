@@ -8,7 +8,7 @@ from itertools import accumulate, chain
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aeordb.native._native import ffi, lib
-from aeordb.native.faults import MapFault
+from aeordb.native.faults import CountFault, MapFault
 from aeordb.native.index import Index
 from aeordb.native.pages import Checkpoint, new_checkpoint
 from aeordb.native.table import RECORD, check_records
@@ -205,7 +205,7 @@ def rooms(
     `log` is where the log starts, where it ended for the survey `found`, and where it ends; `marks`
     are those of the survey, or None if all that the index has is live. `voids`: what the hot tail
     lists, as an index takes it. `most` live entries are looked at together, at 8 bytes of memory
-    each. Raises PageFault, MapFault.
+    each. Raises PageFault, MapFault, CountFault.
     """
     start, surveyed, end = log
     width = (surveyed - start) // len(found.bins) + 1
@@ -261,6 +261,8 @@ def _gather(
         fault = _new_fault()
         first, last = pages.start, pages.stop
         code = lib.aeor_sweep_extents(index.pointer, pointer, first, last, gather, large, fault)
+        if code == lib.AEOR_ERR_ARGUMENT:
+            raise CountFault
         if code != lib.AEOR_OK:
             raise_fault(code, fault)
         return _bytes(large)

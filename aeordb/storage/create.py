@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from aeordb.errors import ExistsError
 from aeordb.format import constants as c
@@ -13,13 +14,13 @@ from aeordb.format.keys import directory_content_key, directory_path_key
 from aeordb.format.page import block_length
 from aeordb.native.framing import frame_entries
 from aeordb.native.hashing import blake3
-from aeordb.storage.datafile import DataFile, remove, rename_new
+from aeordb.storage.datafile import DataFile, discard, remove, rename_new
 
 
 def create_file(path: str, stage: int = 0) -> None:
     """Makes the file, its names and content durable. The caller holds the writer's lock.
 
-    Raises ExistsError, NotDurableError; leaves nothing half-made behind.
+    Raises ExistsError, NotDurableError; leaves nothing behind then.
     """
     if os.path.lexists(path):
         raise ExistsError(path=path)
@@ -30,7 +31,11 @@ def create_file(path: str, stage: int = 0) -> None:
         _write(file, stage)
         rename_new(part, path)
     except BaseException:
-        remove(part)
+        # Once renamed, its name may still not be durable: what is reported as failed must go.
+        for name in (part, path):
+            with suppress(OSError):
+                if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
+                    discard(name)
         raise
     finally:
         file.close()

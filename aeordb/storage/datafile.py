@@ -30,6 +30,9 @@ _SYNC_FILE_RANGE_WRITE = 2
 # So many bytes in a row, and what a transaction wrote is sent on its way to the disk.
 _BEGIN_WRITING = 32 << 20
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
+_DISK_ERRORS = frozenset(
+    {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EINTR}
+)
 
 Bytes = bytes | bytearray | memoryview
 Memory = mmap.mmap
@@ -192,19 +195,25 @@ class DataFile:
     def open(cls, path: str, *, create: bool = False) -> DataFile:
         """Opens an existing file for reading and writing, or makes a new one.
 
-        Raises FileNotFoundError and other OSErrors; ExistsError when `create` finds the name taken.
+        Raises FileNotFoundError and other OSErrors; ExistsError when `create` finds the name taken,
+        NotDurableError where the disk takes no more.
         """
         flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
         try:
-            return cls(path, _layer.open(path, flags), _layer)
+            with disk_errors(path, "open"):
+                return cls(path, _layer.open(path, flags), _layer)
         except FileExistsError:
             raise ExistsError(path=path) from None
 
     def close(self) -> None:
-        """Closes the descriptor; harmless when closed already."""
+        """Closes the descriptor; harmless when closed already.
+
+        An error of it says nothing: what counts was synced before, and the descriptor is gone.
+        """
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
-            self._layer.close(fd)
+            with contextlib.suppress(OSError):
+                self._layer.close(fd)
 
     def size(self) -> int:
         """The file's size in bytes."""
@@ -302,6 +311,9 @@ class DataFile:
             return self._layer.map(self.fd, length)
         except OSError as error:
             raise self._not_durable("map", error) from error
+        except ValueError as error:
+            # The file is shorter than what was written to it.
+            raise NotDurableError(path=self.path, reason=f"map: {error}") from error
 
     def punch(self, offset: int, length: int) -> bool:
         """Gives the range back to the file system; False where it cannot (it must be zeroed)."""
@@ -309,7 +321,7 @@ class DataFile:
         try:
             self._layer.punch(self.fd, offset, length)
         except OSError as error:
-            if error.errno in _UNSUPPORTED:
+            if error.errno in _UNSUPPORTED or error.errno == errno.EINTR:
                 return False
             raise self._not_durable("punch", error) from error
         return True
@@ -370,6 +382,24 @@ def replace(source: str, target: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Removes a name if it is there (a half-made file)."""
-    with contextlib.suppress(FileNotFoundError):
+    """Removes a name if it is there (a half-made file). Raises NotDurableError, OSError."""
+    with contextlib.suppress(FileNotFoundError), disk_errors(path, "remove"):
         _layer.unlink(path)
+
+
+def discard(path: str) -> None:
+    """Removes what an error left half-made, if it can: that error is the one to be told."""
+    with contextlib.suppress(OSError, NotDurableError):
+        remove(path)
+
+
+@contextlib.contextmanager
+def disk_errors(path: str, action: str) -> Iterator[None]:
+    """Makes NotDurableErrors of what a disk says that takes no more, or fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            reason = f"{action}: {error.strerror or error}"
+            raise NotDurableError(path=path, reason=reason) from error
+        raise

@@ -178,6 +178,8 @@ class Store:
                     self._switch(new)
                 else:
                     new.close()
+        if self._file is old:
+            raise NotDurableError(path=path, reason="rename: another file has the name")
         old.close()
 
     def _switch(self, new: DataFile) -> None:
