@@ -200,7 +200,8 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
     """A sink whose file gets its name at the end of the block; on any error nothing is left.
 
     Makes missing parent folders. `over`: takes the place of the file of that name, at once, and
-    has its permissions; on an error that one stays. Raises ExistsError, NotDurableError, OSError.
+    has its permissions; on an error that one stays. A disk on which nothing can be removed keeps
+    the `.part` file; the next run takes it away. Raises ExistsError, NotDurableError, OSError.
     """
     if not over:
         check_absent(path)

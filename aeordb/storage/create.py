@@ -20,7 +20,8 @@ from aeordb.storage.datafile import DataFile, discard, remove, rename_new
 def create_file(path: str, stage: int = 0) -> None:
     """Makes the file, its names and content durable. The caller holds the writer's lock.
 
-    Raises ExistsError, NotDurableError; leaves nothing behind then.
+    Raises ExistsError, NotDurableError; leaves nothing behind then (but the `.part` file on a disk
+    where nothing can be removed; the next try takes it away).
     """
     if os.path.lexists(path):
         raise ExistsError(path=path)
