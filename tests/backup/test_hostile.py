@@ -67,6 +67,14 @@ def chunk_under_the_key_of_other_bytes(f: Forgery) -> bytes:
 
 
 @lie("another address")
+def packed_chunk_under_the_key_of_other_bytes(f: Forgery) -> bytes:
+    """Of two, so that no content hash of the file tells."""
+    packed = zstandard.ZstdCompressor().compress(b"evil" * 200)
+    keys = f.chunk(b"first") + f.chunk(b"", key=chunk_key(b"good" * 200), stored=packed)
+    return f.folder([f.file("/a", b"first" + b"good" * 200, chunk=keys)])[0]
+
+
+@lie("another address")
 def forged_identity(f: Forgery) -> bytes:
     data = f.chunk(b"x")
     record = FileRecord("/a", TYPE, 1, TIME, TIME, bytes(32), b"", data)

@@ -61,6 +61,20 @@ def test_every_commit_leaves_a_good_file(path: Path) -> None:
     assert_file(path)
 
 
+def test_the_header_counts_the_entries(path: Path) -> None:
+    """By this number a bulk operation knows how far the index must grow ahead of it."""
+    with aeordb.open(path, "x") as db:
+        for i in range(20):
+            db.put(f"/{i % 7}", os.urandom(1 + i * 97))
+        with db.transaction() as tx:
+            for i in range(30):
+                tx.put(f"/folder/{i}", b"text %d" % i)
+    oracle = Oracle(path)
+    entries = [e for e in oracle.scan(end=oracle.slot.hot_tail) if e.type != c.ENTRY_VOID]
+    assert len(entries) > 100
+    assert oracle.slot.entry_count == len(entries)
+
+
 def test_sequences_take_turns_between_the_slots(path: Path) -> None:
     with aeordb.open(path, "x") as db:
         slots = []
