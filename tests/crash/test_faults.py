@@ -190,7 +190,7 @@ class Bench:
             if number < self.first:
                 continue
             tried = 0
-            for what, lasting, drops in itertools.islice(turn, len(kinds) + 1 if s.FULL else 9):
+            for what, lasting, drops in itertools.islice(turn, len(kinds) if s.FULL else 9):
                 fault = Fault(what, 0, lasting, drops=drops)
                 if not fault.picks(call) or (drops and call.kind != "fdatasync"):
                     continue
