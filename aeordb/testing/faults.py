@@ -28,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from aeordb.storage.datafile import Bytes, FileLayer, OsLayer, use_layer
+from aeordb.storage.datafile import Bytes, FileLayer, Memory, OsLayer, use_layer
 
 __all__ = ["ERRORS", "FAULTS", "KINDS", "LOST", "SHORT", "Fault", "FaultLayer", "use_layer"]
 
@@ -41,6 +41,7 @@ KINDS: Final = (
     "punch",
     "rename_noreplace",
     "replace",
+    "mkdir",
     "unlink",
     "fsync_folder",
 )
@@ -57,7 +58,7 @@ LOST: Final = "lost"
 
 FAULTS: Final = (*ERRORS, SHORT, LOST)
 
-_WITHOUT_LOSS: Final = ("open", "close")
+_WITHOUT_LOSS: Final = ("open", "close", "map")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Fault:
 
     `what` is one of :data:`FAULTS`. Of the calls that `kind` (one of :data:`KINDS`) and `path` (how
     the path ends) pick, it hits number `at`, from 0; `lasting`: and all after it, until
-    :meth:`FaultLayer.mend`. A short write can only be a "pwrite"; of "open" and "close" nothing can
-    be lost: with another `kind`, or none, these are passed over.
+    :meth:`FaultLayer.mend`. A short write can only be a "pwrite"; of "open", "close" and "map"
+    nothing can be lost: with another `kind`, or none, these are passed over.
 
     `drops`: where a sync fails, the system gives up what was not synced, as some file systems do:
     the file is what the last sync left. Else the process goes on seeing what it wrote.
@@ -201,6 +202,16 @@ class FaultLayer:
 
     def replace(self, source: str, target: str) -> None:
         self._make(Made("replace", source), lambda: self._inner.replace(source, target))
+
+    def map(self, fd: int, length: int) -> Memory:
+        fault = self._next(Made("map", self._paths[fd], 0, length))
+        if fault is not None:
+            raise _error(fault, self._paths[fd])
+        self._keep(fd, 0, length)
+        return self._inner.map(fd, length)
+
+    def mkdir(self, path: str) -> None:
+        self._make(Made("mkdir", path), lambda: self._inner.mkdir(path))
 
     def unlink(self, path: str) -> None:
         self._make(Made("unlink", path), lambda: self._inner.unlink(path))

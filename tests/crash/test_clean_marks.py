@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import scenario as s
-from tests.crash.scenario import CLOSE, KILL, Step, prepare, record
+from aeordb.testing.replay import Disk
+from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
+from tests.crash.form import FULL
 from tests.crash.test_cuts import BASE, OPERATIONS
 from tests.kit.layout import FLAG_CLEAN
 from tests.kit.oracle import Oracle
-from tests.kit.replay import Disk
 from tests.kit.rules import check_file
 
 # A slot that was being written counts for nothing, and is mended by the first act.
 TORN = "neither good nor zero"
 
 
-@pytest.mark.parametrize("name", OPERATIONS if s.FULL else ["close", "close-twice", "in-voids"])
+@pytest.mark.parametrize("name", OPERATIONS if FULL else ["close", "close-twice", "in-voids"])
 @pytest.mark.parametrize("first", [CLOSE, KILL], ids=lambda step: step.name)
 def test_what_is_marked_clean_is_clean(name: str, first: Step, tmp_path: Path) -> None:
     """Void entries that a close wrote in one go with its mark could be missing behind the mark; a

@@ -1,4 +1,4 @@
-"""A disk that fails under a command: exit code 16 and a word about it, or the command has worked."""
+"""A failing disk under a command: exit code 16 and a word about it, or the command has worked."""
 
 import itertools
 import shutil
@@ -10,10 +10,10 @@ import aeordb
 from aeordb.cli.main import run
 from aeordb.storage.datafile import use_layer
 from aeordb.testing.faults import ERRORS, Fault, FaultLayer
-from tests.crash import scenario as s
-from tests.crash.scenario import prepare
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.scenario import prepare
+from tests.crash.form import FULL
 from tests.crash.test_faults import BASE, NAME
-from tests.kit.recording import QuickLayer
 
 COMMANDS = {
     "init": "init -D {0}/new.aeordb",
@@ -49,7 +49,7 @@ def test_a_command_on_a_failing_disk(
     kinds = itertools.cycle(itertools.product(ERRORS, (False, True)))
     failed = 0
     for number, call in enumerate(layer.calls):
-        for what, lasting in itertools.islice(kinds, 10 if s.FULL else 1):
+        for what, lasting in itertools.islice(kinds, 10 if FULL else 1):
             _, code, said = do(Fault(what, number, lasting))
             assert code in (0, 16), f"{what} at {call}: {code} {said}"
             assert "a fault in aeordb" not in said

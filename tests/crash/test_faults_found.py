@@ -10,9 +10,9 @@ import aeordb.maintenance.sweep as sweep
 import aeordb.storage.store as store
 from aeordb.errors import DamagedError, NotDurableError
 from aeordb.storage.datafile import DataFile, remove, use_layer
+from aeordb.testing import scenario as s
 from aeordb.testing.faults import ERRORS, LOST, Fault, FaultLayer
-from tests.crash import scenario as s
-from tests.crash.scenario import prepare
+from aeordb.testing.scenario import prepare
 from tests.crash.test_gc_cuts import BASE as GARBAGE
 from tests.kit.rules import check_file
 

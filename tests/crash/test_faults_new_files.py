@@ -12,12 +12,12 @@ import aeordb
 from aeordb.errors import AeorDBError, DamagedError, NotADatabaseError, NotDurableError
 from aeordb.storage.datafile import use_layer
 from aeordb.testing.faults import FAULTS, LOST, Fault, FaultLayer, Made
-from tests.crash import scenario as s
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.scenario import CLOSE, prepare
+from tests.crash.form import FULL
 from tests.crash.judge import rows_of, state_of
-from tests.crash.scenario import CLOSE, prepare
 from tests.crash.test_faults import BASE, NAME
 from tests.kit.damage import damage
-from tests.kit.recording import QuickLayer
 from tests.kit.rules import check_file
 
 DAMAGE_IS_FINE = suppress(DamagedError, NotADatabaseError)
@@ -101,7 +101,7 @@ def test_every_fault_of_a_repair(tmp_path: Path, in_place: bool) -> None:
     whole = target.read_bytes()
     turn = itertools.cycle(itertools.product(FAULTS, (False, True)))
     for number, call in enumerate(calls):
-        for what, lasting in itertools.islice(turn, 14 if s.FULL else 5):
+        for what, lasting in itertools.islice(turn, 14 if FULL else 5):
             fault = fault_at(calls, number, what, lasting)
             if fault is None:
                 continue

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import scenario as s
-from tests.crash.scenario import CLOSE, KILL, Step, prepare, record
+from aeordb.testing import scenario as s
+from aeordb.testing.recording import PUNCH, TRUNCATE
+from aeordb.testing.replay import Disk
+from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
+from tests.crash.form import FULL
 from tests.crash.test_gc_cuts import BASE, GC, GcJudge
 from tests.kit.folders import noise
-from tests.kit.recording import PUNCH, TRUNCATE
-from tests.kit.replay import Disk
 
 
 @pytest.mark.parametrize("first", [CLOSE, KILL], ids=lambda step: step.name)
@@ -23,10 +24,10 @@ def test_cut_while_the_end_is_cut_off(first: Step, tmp_path: Path) -> None:
     assert path.stat().st_size < size - 150_000
     kinds = {call.kind for call in recording.trace.calls}
     assert {PUNCH, TRUNCATE} <= kinds
-    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if s.FULL else 6)
+    judge = GcJudge(tmp_path / "images", recording, oracle_every=1 if FULL else 6)
     judge.check_all(
-        Disk({}, torn=4 if s.FULL else 1, mixed=1),
-        every=1 if s.FULL else 3,
-        write_every=1 if s.FULL else 9,
+        Disk({}, torn=4 if FULL else 1, mixed=1),
+        every=1 if FULL else 3,
+        write_every=1 if FULL else 9,
     )
     assert judge.written
