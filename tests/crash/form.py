@@ -18,8 +18,3 @@ def new_disk(*, large: bool = False, **short: int) -> Disk:
     if FULL:
         return Disk(stale=True, **(_LARGE if large else _ALL))
     return Disk(stale=True, **{**_SHORT, **short})
-
-
-def one_in(short: int) -> int:
-    """Every how manieth image a dear check is made of: in the short form the `short`th."""
-    return (short + 1) // 2 if FULL else short

@@ -15,7 +15,7 @@ from aeordb.testing.recording import CHANGES, MKDIR, QuickLayer, Recorder
 from aeordb.testing.replay import Disk, Trace
 from aeordb.testing.scenario import CLOSE, KILL, Model, Step, prepare, record
 from tests.crash import count
-from tests.crash.form import new_disk, one_in
+from tests.crash.form import new_disk
 from tests.crash.judge import Judge
 from tests.crash.test_cuts import BASE
 from tests.kit.folders import noise, prose
@@ -88,7 +88,7 @@ def test_cut_at_any_call_of_an_import(name: str, first: Step, tmp_path: Path) ->
     recording = record(path, IMPORTS[name](Backups(path, model)), model=model)
     assert recording.error is None
     judge = Judge(tmp_path / "images", recording, oracle_every=6)
-    judge.check_all(new_disk(), write_every=one_in(7))
+    judge.check_all(new_disk(), write_every=7)
     assert set(recording.states) == set(judge.seen.values())
     if name == "again":
         begun, acked = recording.trace.begun[1], recording.trace.acked[1]
@@ -133,7 +133,7 @@ def test_cut_at_any_call_of_an_export(
         if left is None or image.digest() in seen:
             continue
         seen.add(image.digest())
-        if len(seen) % one_in(9) == 0:
+        if len(seen) % 9 == 0:
             place = tmp_path / "images" / "output.aeordb"
             shutil.rmtree(place.parent, ignore_errors=True)
             place.parent.mkdir()

@@ -17,7 +17,7 @@ from aeordb.server.cronfile import add_schedule
 from aeordb.server.settings import Settings
 from aeordb.testing import scenario as s
 from aeordb.testing.scenario import CLOSE, CREATE, KILL, REOPEN, Model, Step, prepare, record
-from tests.crash.form import FULL, new_disk, one_in
+from tests.crash.form import FULL, new_disk
 from tests.crash.judge import Judge
 from tests.kit.folders import noise, prose
 
@@ -102,7 +102,7 @@ def test_cut_at_any_call(name: str, first: Step, path: Path, tmp_path: Path) -> 
     model = prepare(path, [*BASE, first])
     recording = record(path, OPERATIONS[name], model=model)
     judge = Judge(tmp_path / "images", recording, oracle_every=3)
-    judge.check_all(new_disk(torn=4), write_every=one_in(4))
+    judge.check_all(new_disk(large=name == "ten-chunks", torn=4), write_every=4)
     assert judge.written
     assert set(recording.states) == set(judge.seen.values())
 
@@ -165,5 +165,5 @@ def test_cut_at_any_call_of_a_growth(
     recording = record(path, steps, model=model)
     assert info(path).stage == (2 if kind == "two-stages" else stage + 1)
     judge = Judge(tmp_path / "images", recording, oracle_every=10)
-    disk = new_disk(torn=1, mixed=1)
-    judge.check_all(disk, write_every=one_in(29))
+    disk = new_disk(large=True, torn=1, mixed=1)
+    judge.check_all(disk, write_every=29)

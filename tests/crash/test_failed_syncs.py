@@ -25,7 +25,7 @@ from aeordb.testing.scenario import (
     prepare,
     record,
 )
-from tests.crash.form import FULL, new_disk, one_in
+from tests.crash.form import FULL, new_disk
 from tests.crash.judge import Judge, model_of, state_of
 from tests.crash.test_cuts import BASE, grow_setup
 from tests.kit.folders import noise
@@ -128,5 +128,5 @@ def check_left(tmp_path: Path, recording: Recording, before: bytes | None) -> in
         second = record(path, NEXT, model=model_of(state))
         second.trace.before = {str(path): dropped[str(path)]}
         judge = Judge(tmp_path / "images", second, early=allowed, oracle_every=5)
-        judge.check_all(new_disk(large=True, torn=1, mixed=1), write_every=one_in(50))
+        judge.check_all(new_disk(large=True, torn=1, mixed=1), write_every=50)
     return len(images)

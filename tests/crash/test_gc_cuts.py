@@ -17,7 +17,7 @@ from aeordb.testing import scenario as s
 from aeordb.testing.recording import PUNCH, QuickLayer, Recorder
 from aeordb.testing.replay import Image
 from aeordb.testing.scenario import CLOSE, KILL, Step, prepare, record
-from tests.crash.form import new_disk, one_in
+from tests.crash.form import FULL, new_disk
 from tests.crash.judge import Judge, state_of
 from tests.kit.folders import noise, prose
 from tests.kit.rules import check_file
@@ -64,8 +64,8 @@ def test_cut_at_any_call_of_a_gc(name: str, first: Step, path: Path, tmp_path: P
     judge = GcJudge(tmp_path / "images", recording, oracle_every=4)
     judge.check_all(
         new_disk(torn=2),
-        every=one_in(2),
-        write_every=one_in(5),
+        every=1 if FULL else 2,
+        write_every=5,
     )
     assert judge.written
 
@@ -81,7 +81,7 @@ def test_cut_at_any_call_of_a_gc_in_many_batches(
     recording = record(path, [GC, s.put("/new", b"new"), CLOSE], model=model)
     assert recording.error is None
     judge = GcJudge(tmp_path / "images", recording, oracle_every=6)
-    judge.check_all(new_disk(torn=1), write_every=one_in(7))
+    judge.check_all(new_disk(torn=1), write_every=7)
 
 
 @pytest.mark.parametrize("first", [CLOSE, KILL], ids=lambda step: step.name)
@@ -91,7 +91,7 @@ def test_cut_at_any_call_of_a_compact(first: Step, path: Path, tmp_path: Path) -
     recording = record(path, steps, model=model)
     assert recording.error is None
     judge = GcJudge(tmp_path / "images", recording, oracle_every=4)
-    judge.check_all(new_disk(torn=2), write_every=one_in(3))
+    judge.check_all(new_disk(torn=2), write_every=3)
 
 
 class GcJudge(Judge):

@@ -11,7 +11,7 @@ from aeordb.testing import scenario as s
 from aeordb.testing.recording import QuickLayer
 from aeordb.testing.replay import Disk, Image
 from aeordb.testing.scenario import CLOSE, KILL, Recording, prepare, record
-from tests.crash.form import one_in
+from tests.crash.form import FULL
 from tests.crash.judge import Judge, model_of
 from tests.crash.test_cuts import BASE, grow_setup
 from tests.kit.folders import noise
@@ -62,7 +62,8 @@ def test_a_cut_during_the_first_act_after_a_cut(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.aeordb"
-    every = one_in({"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45))
+    every = {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
+    every = every // 15 if FULL else every
     if kind in ("growth", "past-the-edge"):
         model, steps = grow_setup(kind.replace("growth", "small"), path, monkeypatch)
     else:

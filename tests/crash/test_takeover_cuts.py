@@ -17,7 +17,7 @@ from aeordb.testing.recording import Recorder
 from aeordb.testing.replay import Disk, Image
 from aeordb.testing.scenario import CLOSE, kill, prepare, record
 from aeordb.testing.tearing import apply, part
-from tests.crash.form import FULL, new_disk, one_in
+from tests.crash.form import FULL, new_disk
 from tests.crash.judge import Judge, model_of, state_of
 from tests.kit.fixtures import COMPLETE
 from tests.kit.folders import noise
@@ -53,7 +53,7 @@ def test_cut_in_the_first_commit_on_a_file_of_aeordbs(
         oracle_every=15 if large else 3,
     )
     disk = new_disk(large=True, torn=1, mixed=1)
-    every = one_in(1 + (path.stat().st_size >> 21))
+    every = 1 + (path.stat().st_size >> 21)
     judge.check_all(disk, every=every, write_every=30 if large else 8)
     assert set(judge.seen.values()) == set(recording.states)
 
@@ -190,6 +190,6 @@ def test_cut_while_dead_entries_leave_the_pages(
     assert not flags[-1] & SPARE_DEAD_PAGES
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=15 if large else 5)
     disk = new_disk(large=True, torn=1, mixed=1)
-    every = one_in(60)
-    judge.check_all(disk, every=every, write_every=one_in(200))
+    every = 60
+    judge.check_all(disk, every=every, write_every=200)
     assert set(judge.seen.values()) == set(recording.states)
