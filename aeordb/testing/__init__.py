@@ -21,7 +21,6 @@ _PUBLIC = {
         "CREATE",
         "KILL",
         "REOPEN",
-        "Model",
         "Recording",
         "State",
         "Step",
@@ -29,6 +28,7 @@ _PUBLIC = {
         "record",
     ),
     "aeordb.testing.judge": ("Judge", "model_of", "no_scan", "rows_of", "state_of"),
+    "aeordb.testing.crash": ("CrashReport", "explore_crashes"),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

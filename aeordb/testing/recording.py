@@ -213,7 +213,7 @@ class QuickLayer(OsLayer):
 
 
 class ReadOnlyLayer(OsLayer):
-    """Refuses every call: what a reader needs of the seam is nothing."""
+    """Refuses every call with AssertionError: what a reader needs of the seam is nothing."""
 
     def open(self, path: str, flags: int, mode: int = 0o644) -> int:
         raise AssertionError(f"a reader opens {path} for writing")
@@ -224,8 +224,20 @@ class ReadOnlyLayer(OsLayer):
     def truncate(self, fd: int, size: int) -> None:
         raise AssertionError("a reader truncates")
 
+    def punch(self, fd: int, offset: int, length: int) -> None:
+        raise AssertionError("a reader punches a hole")
+
+    def map(self, fd: int, length: int) -> Memory:
+        raise AssertionError("a reader maps a file for writing")
+
+    def mkdir(self, path: str) -> None:
+        raise AssertionError("a reader makes a folder")
+
     def unlink(self, path: str) -> None:
         raise AssertionError("a reader removes a name")
 
     def replace(self, source: str, target: str) -> None:
+        raise AssertionError("a reader renames")
+
+    def rename_noreplace(self, source: str, target: str) -> None:
         raise AssertionError("a reader renames")

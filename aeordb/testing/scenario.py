@@ -77,6 +77,7 @@ class Step:
     note: Callable[[Model], object] = lambda model: None
 
 
+# Steps that `record` knows: the file is made, opened, closed, or its process is killed.
 CREATE = Step("create", lambda database: None)
 REOPEN = Step("reopen", lambda database: None)
 CLOSE = Step("close", lambda database: None)
@@ -84,10 +85,13 @@ KILL = Step("kill", lambda database: None)
 
 
 def put(path: str, data: bytes) -> Step:
+    """Puts a file."""
     return Step(f"put {path}", lambda db: db.put(path, data), lambda m: m.put(path, data))
 
 
 def put_many(files: dict[str, bytes]) -> Step:
+    """Puts files in one commit."""
+
     def do(database: aeordb.Database) -> None:
         with database.transaction() as tx:
             for path, data in files.items():
@@ -115,24 +119,29 @@ def give_up(path: str, data: bytes) -> Step:
 
 
 def delete(path: str) -> Step:
+    """Deletes a file, symlink or folder with all that is in it."""
     return Step(
         f"delete {path}", lambda db: db.delete(path, recursive=True), lambda m: m.delete(path)
     )
 
 
 def mkdir(path: str) -> Step:
+    """Makes an empty folder."""
     return Step(f"mkdir {path}", lambda db: db.mkdir(path), lambda m: m.mkdir(path))
 
 
 def move(source: str, target: str) -> Step:
+    """Moves a file or a folder."""
     return Step("move", lambda db: db.move(source, target), lambda m: m.move(source, target))
 
 
 def symlink(target: str, path: str) -> Step:
+    """Makes a symlink at `path`."""
     return Step("symlink", lambda db: db.symlink(target, path), lambda m: m.symlink(target, path))
 
 
 def snapshot(name: str) -> Step:
+    """Makes a snapshot of HEAD."""
     return Step(
         f"snapshot {name}",
         lambda db: db.snapshots.create(name),
@@ -141,6 +150,7 @@ def snapshot(name: str) -> Step:
 
 
 def drop_snapshot(name: str) -> Step:
+    """Deletes a snapshot."""
     return Step(
         f"delete snapshot {name}",
         lambda db: db.snapshots.delete(name),
@@ -149,6 +159,8 @@ def drop_snapshot(name: str) -> Step:
 
 
 def restore(name: str) -> Step:
+    """HEAD becomes what a snapshot holds."""
+
     def note(model: Model) -> None:
         model.rows = {row[0]: row for row in model.names[name]}
 
@@ -156,6 +168,7 @@ def restore(name: str) -> Step:
 
 
 def fork(name: str) -> Step:
+    """Makes a fork of HEAD."""
     return Step(
         f"fork {name}",
         lambda db: db.forks.create(name),
@@ -182,6 +195,7 @@ def promote(name: str) -> Step:
 
 
 def make_key(label: str) -> Step:
+    """Makes an API key."""
     return Step(
         f"make key {label}",
         lambda db: db.api_keys.create(label),
@@ -190,6 +204,8 @@ def make_key(label: str) -> Step:
 
 
 def revoke_key(label: str) -> Step:
+    """Revokes the key of this label."""
+
     def do(database: aeordb.Database) -> None:
         database.api_keys.revoke(
             next(k.key_id for k in database.api_keys.list() if k.label == label)
@@ -199,6 +215,7 @@ def revoke_key(label: str) -> Step:
 
 
 def gc(*, compact: bool = False) -> Step:
+    """Collects garbage; changes no state."""
     return Step("compact" if compact else "gc", lambda db: db.gc(compact=compact))
 
 
