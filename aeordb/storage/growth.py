@@ -54,6 +54,8 @@ def grow(log: Log, table: Table, head: bytes, stage: int | None = None) -> None:
 
     The table is taken over: entries that move get their new places in it.
     """
+    # What an undone transaction left in free ranges must not be met by the scans below.
+    log.write_voids()
     index = make_index(log.files, log.state, table)
     if stage is None:
         stage = stage_for_records(_joined(index), log.state.header.stage + 1)
@@ -106,13 +108,17 @@ def _scan(log: Log, start: int, end: int) -> Iterator[_Row]:
 
 
 def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
-    """The entries before `end` that the index points to, in batches of some MiB."""
+    """The entries before `end` that are still needed, in batches of some MiB.
+
+    These are what the index points to, and all deletion entries: of a gc that was cut off the index
+    has them no more, but older entries of their keys may still stand in the log, and a rebuild of
+    the index would bring these back.
+    """
     index = make_index(log.files, log.state, table)
     rows: list[_Row] = []
     size = 0
     for row in _log_rows(log, end):
-        found = index.find(row[4])
-        if found is None or found[1] != row[0]:
+        if row[2] != c.ENTRY_DELETION and not _is_indexed(index, row):
             continue
         rows.append(row)
         size += row[1]
@@ -132,16 +138,25 @@ def _log_rows(log: Log, end: int) -> Iterator[_Row]:
         yield from _scan(log, state.region_end, end)
 
 
+def _is_indexed(index: Index, row: _Row) -> bool:
+    found = index.find(row[4])
+    return found is not None and found[1] == row[0]
+
+
 def _copy(log: Log, rows: list[_Row], moved: Table) -> None:
-    """Appends these entries' bytes as they stand and notes their new places."""
+    """Appends these entries' bytes as they stand; the index gets new places of those it has."""
     index = make_index(log.files, log.state, moved)
     source = log.files.covering(rows[-1][0] + rows[-1][1])
     frames = bytearray()
-    kinds = []
-    for offset, length, kind, _, key in rows:
+    for offset, length, *_ in rows:
         frames += source.copy(offset, length)
-        found = index.find(key)
-        kinds.append(found[0] if found else c.KV_TYPE[kind])
-    lengths = [row[1] for row in rows]
-    offsets = log.place(frames, lengths)
-    moved.put_many(pack_tail_records([row[4] for row in rows], kinds, offsets, lengths))
+    offsets = log.place(frames, [row[1] for row in rows])
+    keys, kinds, places, lengths = [], [], [], []
+    for row, place in zip(rows, offsets, strict=True):
+        found = index.find(row[4])
+        if found is not None and found[1] == row[0]:
+            keys.append(row[4])
+            kinds.append(found[0])
+            places.append(place)
+            lengths.append(row[1])
+    moved.put_many(pack_tail_records(keys, kinds, places, lengths))

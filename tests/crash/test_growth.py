@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
+import aeordb
+from aeordb.maintenance.sweep import Freeing
 from aeordb.testing import scenario as s
 from aeordb.testing.recording import CHANGES
 from aeordb.testing.scenario import CLOSE, prepare, record
 from tests.kit.folders import noise
-from tests.kit.layout import stage_length
+from tests.kit.layout import DELETION, stage_length
 from tests.kit.oracle import Oracle
 from tests.kit.rules import assert_file
 
@@ -30,3 +34,44 @@ def test_an_entry_across_the_edge_stays_whole_until_its_copy_is_committed(tmp_pa
     after = Oracle(path)
     assert after.slot.stage == 1
     assert after.tree(folders=True) == [list(row) for row in model.head()]
+
+
+class StoppedError(Exception):
+    """What ends a gc here."""
+
+
+def test_a_deletion_entry_in_the_way_is_kept_though_the_index_lacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gc that was killed had taken a deletion entry out of the index, and not yet the older file
+    entry out of the log. The deletion entry stood in a range that was used again, so lower than
+    the file entry: the next growth took only that room, copied what the index has, and dropped
+    the deletion entry. A rebuild of the index then brought the deleted file back.
+    """
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    path = tmp_path / "data.aeordb"
+    high = s.put_many({"/big": noise("big", 700_000), "/victim": noise("victim", 100)})
+    model = prepare(path, [s.put("/low", noise("low", 40_000)), high, s.delete("/low"), CLOSE])
+    with aeordb.open(path, jobs=1) as database:
+        database.gc()
+        database.delete("/victim")
+        model.delete("/victim")
+        with monkeypatch.context() as patched:
+            patched.setattr(Freeing, "run", stop)
+            with pytest.raises(StoppedError):
+                database.gc()
+        edge = 512 + stage_length(1)
+        (deletion,) = (
+            entry
+            for entry in Oracle(path).scan()
+            if entry.type == DELETION and b"victim" in entry.value
+        )
+        assert deletion.offset < edge
+        s.reserve(900).do(database)
+    after = Oracle(path)
+    assert after.slot.stage == 1
+    assert after.tree(folders=True) == [list(row) for row in model.head()]
+    assert_file(path)
