@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,10 +33,16 @@ class Serving:
     """`aeordb start` over a database, from the start of its `with` block to the end.
 
     `ready` is what it said when it was ready, `log` what it wrote to standard error, once it ended.
+    `program` is the command that runs `aeordb`.
     """
 
-    def __init__(self, database: Path, *options: str) -> None:
-        self._command = [sys.executable, "-m", "aeordb", "start", "-D", str(database)]
+    def __init__(
+        self,
+        database: Path,
+        *options: str,
+        program: Sequence[str] = (sys.executable, "-m", "aeordb"),
+    ) -> None:
+        self._command = [*program, "start", "-D", str(database)]
         self._command += ["--json", "--port", "0", "--backup-dir", str(database.parent / "backups")]
         self._command += options
         self._folder = database.parent

@@ -16,56 +16,14 @@ import aeordb
 from aeordb.errors import UsageError
 from aeordb.server.settings import Settings
 from tests.kit.child import ENVIRONMENT
+from tests.kit.load import Load
 from tests.kit.rules import assert_file
 from tests.kit.serving import Line, Serving
-
-THREADS = 8
-
-
-class Load:
-    """Clients that put files until the server is gone; `done` are those that it acknowledged."""
-
-    def __init__(self, address: tuple[str, int], enough: int) -> None:
-        self._address = address
-        self._enough = enough
-        self.done: dict[str, bytes] = {}
-        self.reached = threading.Event()
-        self._threads = [threading.Thread(target=self._put, args=(i,)) for i in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-
-    def join(self) -> None:
-        """Waits until every client has given up."""
-        for thread in self._threads:
-            thread.join()
-
-    def _put(self, client: int) -> None:
-        number = 0
-        with Line(self._address) as ask:
-            while True:
-                # Now and then one that goes through the disk.
-                size = 1_500_000 if number % 20 == 19 else number
-                data = b"%d.%d " % (client, number) * (size // 8 + 1)
-                name = f"/c{client}/f{number}"
-                try:
-                    answer = ask("PUT", f"/files{name}".encode(), {}, data)
-                except OSError:
-                    return
-                except Exception:
-                    # Half an answer: nothing was acknowledged.
-                    return
-                if answer.status != 201:
-                    return
-                self.done[name] = data
-                if len(self.done) >= self._enough:
-                    self.reached.set()
-                number += 1
 
 
 def assert_done(path: Path, load: Load) -> None:
     with aeordb.open(path, "r") as db:
-        for name, data in load.done.items():
-            assert db[name] == data
+        load.check(db)
 
 
 def test_killed_under_load(tmp_path: Path) -> None:

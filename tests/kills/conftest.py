@@ -1,0 +1,62 @@
+"""Counts kills and cuts over all tests, for the end of pytest's report."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import pytest
+
+import aeordb
+from tests.crash.judge import rows_of
+from tests.crash.scenario import Rows
+from tests.kit.folders import noise
+
+PREFIX = "torture: "
+Count = Callable[[str], None]
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Count:
+    """Counts one thing under a name."""
+    counted: Counter[str] = Counter()
+
+    def add(name: str) -> None:
+        counted[name] += 1
+        key = PREFIX + name
+        others = [item for item in request.node.user_properties if item[0] != key]
+        request.node.user_properties[:] = [*others, (key, counted[name])]
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was counted."""
+    totals: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, number in report.user_properties:
+                    if name.startswith(PREFIX):
+                        totals[name.removeprefix(PREFIX)] += number
+    if totals:
+        terminalreporter.section("kills and cuts")
+        for name, number in sorted(totals.items()):
+            terminalreporter.write_line(f"{number:7} {name}")
+
+
+@pytest.fixture(scope="session")
+def backups(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[str, Rows]]:
+    """Two exports of one database: by path, their versions and what is in them."""
+    folder = tmp_path_factory.mktemp("backups")
+    made: dict[str, tuple[str, Rows]] = {}
+    with aeordb.open(folder / "source.aeordb", "x") as database:
+        with database.transaction() as tx:
+            for number in range(60):
+                tx.put(f"/d{number % 3}/f{number}.bin", noise(("backup", number), number * 40))
+            tx.put("/big.bin", noise("backup", 700_000))
+        for number, name in enumerate(("one", "two")):
+            path = folder / f"{name}.aeordb"
+            database.export(path)
+            made[str(path)] = (database.head.hex(), rows_of(database.at("HEAD")))
+            database.delete(f"/d{number}", recursive=True)
+            database.put("/d2/f2.bin", b"another")
+    return made
