@@ -444,6 +444,19 @@ def test_lies_are_refused_and_leave_the_database_as_it_was(
     refused(target, patch, DamagedError)
 
 
+def test_a_folder_that_is_missing_is_counted_and_named(tmp_path: Path, target: Path) -> None:
+    """Only salvage may do without it."""
+    forgery = Forgery()
+    root, _ = forgery.folder([forgery.file("/a"), sub("folder", b"\7" * 32, 100)])
+    backup = forgery.write(tmp_path / "lie.aeordb", root)
+    before = target.read_bytes()
+    for promote in (False, True):
+        with aeordb.open(target) as db, pytest.raises(DamagedError) as caught:
+            db.import_(backup, promote=promote, force=True)
+        assert (caught.value.missing, caught.value.path) == (1, "/folder")
+    assert target.read_bytes() == before
+
+
 def test_the_builder_tells_the_truth_when_it_does_not_lie(tmp_path: Path, target: Path) -> None:
     """What is refused above is refused for its lie alone."""
     f = Forgery()
