@@ -221,6 +221,18 @@ def test_faults_say_where(value: bytes, offset: int, reason: str) -> None:
     assert caught.value.offset == offset
 
 
+def test_names_that_do_not_rise() -> None:
+    """Each name stands once in a leaf, and once among an internal node's separators."""
+    fields = b"\2" + bytes(32 + 24)
+    for first, second in ((b"a", b"a"), (b"b", b"a")):
+        texts = [struct.pack("<H", len(name)) + name for name in (first, second)]
+        leaf = b"\0\2\0" + b"".join(fields + text + bytes(2 + 16) for text in texts)
+        with pytest.raises(NodeFault, match="names do not rise"):
+            nodes.children(leaf)
+        with pytest.raises(NodeFault, match="names do not rise"):
+            nodes.internal(b"\1\2\0" + b"".join(texts) + bytes(3 * 32))
+
+
 def test_unknown_version_of_a_file_record() -> None:
     with pytest.raises(NodeFault, match="unknown"):
         nodes.file_fields(b"", 2)
