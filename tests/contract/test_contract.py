@@ -1,251 +1,167 @@
-"""Any sequence of calls leaves what a dict would hold, in this handle and in one opened anew."""
+"""Any sequence of calls leaves what a dict would hold: with 1 and 4 jobs, fresh and reopened.
 
+The long version: `AEORDB_MODEL_STEPS=100000 pytest -s tests/contract/test_contract.py`.
+"""
+
+import contextlib
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 
 import aeordb
 from aeordb.storage import store
-from tests.contract.model import FOLDER, Model, Tree, below, both
-from tests.kit.layout import h
+from aeordb.storage.datafile import use_layer
+from aeordb.testing import strategies
+from aeordb.testing.clock import Clock, use_clock
+from aeordb.testing.compare import check_database
+from aeordb.testing.machine import SETTINGS, DatabaseMachine
+from aeordb.testing.model import Model
+from aeordb.testing.operations import Operation
+from aeordb.testing.pair import DatabasePair
+from aeordb.testing.recording import QuickLayer
+from tests.kit.layout import FLAG_CLEAN, SLOT_LENGTH, MalformedError, read_slot
 from tests.kit.rules import assert_file
 
-NAMES = ["a", "b", "ä", "long-" + "n" * 60]
-paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(lambda p: "/" + "/".join(p))
-contents = st.one_of(
-    st.binary(max_size=40),
-    st.integers(0, 9).map(lambda n: bytes([n]) * (90_000 * n)),
-    st.integers(0, 99).map(lambda n: h(bytes([n])) * 40),
-)
-labels = st.sampled_from(["v1", "v2", "work", "0123456789abcdef"])
+STEPS = int(os.environ.get("AEORDB_MODEL_STEPS", "0"))
+EXAMPLES = int(os.environ.get("AEORDB_EXAMPLES", "25"))
+# Shrinking what failed in a long run takes minutes; the steps that failed say enough there.
+PHASES = (Phase.generate,) if STEPS else (Phase.reuse, Phase.generate, Phase.shrink)
+MEMORY = Path("/dev/shm")
 
 
-class Machine(RuleBasedStateMachine):
-    """Steps on a database and on the model; small limits make checkpoints and growth frequent."""
+@pytest.fixture(autouse=True)
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Databases of these tests lie in memory, where there is such a place."""
+    if MEMORY.is_dir():
+        monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
 
-    always_reopen = False
+
+class Machine(DatabaseMachine):
+    """Files are looked at by the independent reader, too."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.mkdtemp(prefix="aeordb-")
-        self.path = Path(self.folder) / "data.aeordb"
-        self.db = aeordb.open(self.path, "x")
-        self.model = Model()
+        self.left: dict[Path, tuple[int, int]] = {}
 
-    def teardown(self) -> None:
+    def open_database(self, path: Path) -> aeordb.Database:
+        if path.exists():
+            self.left[path] = last_commit(path)
+        return cast(aeordb.Database, super().open_database(path))
+
+    def check_file(self, path: Path) -> None:
+        super().check_file(path)
+        # What a crash left is as it was, if nothing was written since.
+        number, marker = self.left.get(path, (0, FLAG_CLEAN))
+        untouched = last_commit(path)[0] == number and not marker & FLAG_CLEAN
+        assert_file(path, closed=not untouched)
+
+
+def last_commit(path: Path) -> tuple[int, int]:
+    """The sequence and the flags of the live slot."""
+    header = path.read_bytes()[: 2 * SLOT_LENGTH]
+    found = []
+    for start in (0, SLOT_LENGTH):
+        with contextlib.suppress(MalformedError):
+            slot = read_slot(header[start : start + SLOT_LENGTH])
+            assert slot.ours is not None
+            found.append((slot.sequence, slot.ours.flags))
+    return max(found)
+
+
+WAYS = [(1, False), (4, False), (1, True), (4, True)]
+IDS = ["fresh-1", "fresh-4", "reopened-1", "reopened-4"]
+
+
+@pytest.mark.parametrize(("jobs", "reopens"), WAYS, ids=IDS)
+def test_a_database_does_what_a_dict_would(jobs: int, reopens: bool) -> None:
+    machine = type("Run", (Machine,), {"jobs": jobs, "reopens": reopens})
+    run_state_machine_as_test(machine, settings=settings(SETTINGS, max_examples=EXAMPLES))
+
+
+@pytest.mark.skipif(not STEPS, reason="AEORDB_MODEL_STEPS says how many")
+@pytest.mark.timeout(0)
+def test_many_steps() -> None:
+    """Longer histories than the others have, until so many steps are done."""
+    how = settings(SETTINGS, max_examples=50, stateful_step_count=60, phases=PHASES, database=None)
+    before, turn = DatabasePair.steps, 0
+    while (done := DatabasePair.steps - before) < STEPS:
+        print(f"{done} of {STEPS} steps", flush=True)
+        jobs, reopens = WAYS[turn % 4]
+        machine = type("Run", (Machine,), {"jobs": jobs, "reopens": reopens and turn % 3 == 0})
+        run_state_machine_as_test(machine, settings=how)
+        turn += 1
+    print(f"{done} steps, nothing found", flush=True)
+
+
+Answers = list[object]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    history=strategies.histories(max_size=12, max_chunks=6),
+    records=st.sampled_from([2, 20, 512]),
+    overflow=st.sampled_from([0, 512]),
+)
+def test_one_history_has_one_outcome(history: list[Operation], records: int, overflow: int) -> None:
+    """With 1 and 4 jobs, in one handle and in one opened for each step: the same answers, the same
+    versions to the bit, the same exports and patches to the byte."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "CHECKPOINT_RECORDS", records)
+        patch.setattr(store, "OVERFLOW_LIMIT", overflow)
+        done = [
+            run(history, Path(folder) / name, jobs, reopens)
+            for name, (jobs, reopens) in zip(IDS, WAYS, strict=True)
+        ]
+    for name, (answers, backups) in zip(IDS[1:], done[1:], strict=True):
+        assert answers == done[0][0], f"other answers: {name}"
+        assert backups == done[0][1], f"other backups: {name}"
+
+
+def run(
+    history: list[Operation], folder: Path, jobs: int, reopens: bool
+) -> tuple[Answers, list[bytes]]:
+    """The answers to a history, and the exports and patches of what it leads to."""
+    folder.mkdir()
+    path = folder / "data.aeordb"
+    answers: Answers = []
+    with use_layer(QuickLayer()), use_clock(Clock()) as clock:
+        model = Model(clock)
+        db = aeordb.open(path, "x", jobs=jobs)
+        model.saw_root(db.head)
         try:
-            self.compare_all()
-            self.db.close()
-            assert_file(self.path)
-            with aeordb.open(self.path, "r") as self.db:
-                self.compare_all()
+            for operation in history:
+                # More than the entries of one step take: else their times would run on into it.
+                clock.move(60_000)
+                if reopens:
+                    db.close()
+                    db = aeordb.open(path, jobs=jobs)
+                found, expected = operation.on(db), operation.on(model)
+                assert found.code == expected.code, operation
+                model.saw_root(db.head)
+                answers.append((found.code, found.result if operation.method != "gc" else None))
+            clock.move(60_000)
+            check_database(db, model)
+            answers += [(db.head, db.snapshots.list(), db.forks.list(), list(db.walk()))]
+            backups = list(backups_of(db, model, folder))
         finally:
-            self.db.close()
-            shutil.rmtree(self.folder)
-
-    @initialize(records=st.sampled_from([2, 20, 512]), overflow=st.sampled_from([0, 512]))
-    def limits(self, records: int, overflow: int) -> None:
-        store.CHECKPOINT_RECORDS = records
-        store.OVERFLOW_LIMIT = overflow
-
-    # -- changes --------------------------------------------------------------------------
-
-    @rule(path=paths, data=contents)
-    def put(self, path: str, data: bytes) -> None:
-        both(lambda: self.model.put(path, data), lambda: self.db.put(path, data))
-
-    @rule(path=paths, to=paths)
-    def symlink(self, path: str, to: str) -> None:
-        both(lambda: self.model.symlink(to, path), lambda: self.db.symlink(to, path))
-
-    @rule(path=paths)
-    def mkdir(self, path: str) -> None:
-        both(lambda: self.model.mkdir(path), lambda: self.db.mkdir(path))
-
-    @rule(path=paths, recursive=st.booleans())
-    def delete(self, path: str, recursive: bool) -> None:
-        count: list[int] = []
-        answer = both(
-            lambda: count.append(self.model.delete(path, recursive)),
-            lambda: self.db.delete(path, recursive=recursive),
-        )
-        assert answer is None or answer == count[0]
-
-    @rule(source=paths, to=paths)
-    def move(self, source: str, to: str) -> None:
-        both(lambda: self.model.move(source, to), lambda: self.db.move(source, to))
-
-    @rule(path=paths, count=st.sampled_from([3, 255, 256, 300]), seed=st.integers(0, 3))
-    def fill(self, path: str, count: int, seed: int) -> None:
-        """Many children in one folder: the listing becomes a B-tree."""
-        if self.model.head.get(path, FOLDER) != FOLDER:
-            return
-
-        def each(to: Any) -> None:
-            for i in range(count):
-                to.put(f"{path}/many-{i:03}", b"%d %d" % (seed, i))
-
-        def all_in_one() -> None:
-            with self.db.transaction() as tx:
-                each(tx)
-
-        both(lambda: each(self.model), all_in_one)
-
-    @rule(path=paths, step=st.integers(1, 3))
-    def thin(self, path: str, step: int) -> None:
-        """Takes children out of a folder; a B-tree stays one until it is empty."""
-        gone = [p for p in below(self.model.head, path) if "/many-" in p][::step]
-        with self.db.transaction() as tx:
-            for place in gone:
-                tx.delete(place)
-        for place in gone:
-            del self.model.head[place]
-
-    @rule(data=contents)
-    def roll_back(self, data: bytes) -> None:
-        before = self.db.head
-        with self.db.transaction() as tx:
-            for path in list(self.model.head)[::2]:
-                if tx.exists(path):
-                    tx.delete(path, recursive=True)
-            tx.put("/rolled/back", data)
-            assert tx.stat("/rolled/back").size == len(data)
-            assert tx.root != before
-            tx.rollback()
-        assert self.db.head == before
-
-    # -- versions -------------------------------------------------------------------------
-
-    @rule(name=labels)
-    def snapshot(self, name: str) -> None:
-        both(
-            lambda: self.model.name(self.model.snapshots, name),
-            lambda: self.db.snapshots.create(name),
-        )
-
-    @rule(name=labels)
-    def fork(self, name: str) -> None:
-        both(lambda: self.model.name(self.model.forks, name), lambda: self.db.forks.create(name))
-
-    @rule(name=labels)
-    def restore(self, name: str) -> None:
-        both(
-            lambda: self._move_head(self.model.named(self.model.snapshots, name)),
-            lambda: self.db.snapshots.restore(name),
-        )
-
-    @rule(name=labels)
-    def promote(self, name: str) -> None:
-        both(
-            lambda: self._move_head(self.model.named(self.model.forks, name)),
-            lambda: self.db.forks.promote(name),
-        )
-
-    def _move_head(self, tree: Tree) -> None:
-        self.model.head = dict(tree)
-
-    @rule(old=labels, new=labels)
-    def rename(self, old: str, new: str) -> None:
-        both(lambda: self.model.rename(old, new), lambda: self.db.snapshots.rename(old, new))
-
-    @rule(name=labels)
-    def forget(self, name: str) -> None:
-        both(
-            lambda: self.model.named(self.model.snapshots, name),
-            lambda: self.db.snapshots.delete(name),
-        )
-        self.model.snapshots.pop(name, None)
-        both(lambda: self.model.named(self.model.forks, name), lambda: self.db.forks.delete(name))
-        self.model.forks.pop(name, None)
-
-    @rule()
-    def reopen(self) -> None:
-        self.db.close()
-        self.db = aeordb.open(self.path)
-
-    # -- looking --------------------------------------------------------------------------
-
-    @invariant()
-    def head_is_the_models(self) -> None:
-        if self.always_reopen:
-            self.reopen()
-        compare(self.db.at("HEAD"), self.model.head)
-
-    @rule(base=labels, to=labels)
-    def differences(self, base: str, to: str) -> None:
-        versions = self.model.versions()
-        ends = [name if name in versions else "HEAD" for name in (base, to)]
-        old, new = (versions[name] for name in ends)
-        found = {change.path: change for change in self.db.diff(*ends)}
-        kinds = {path: change.kind for path, change in found.items()}
-        expected = dict.fromkeys(new.keys() - old.keys(), "added")
-        expected |= dict.fromkeys(old.keys() - new.keys(), "deleted")
-        for path in old.keys() & new.keys():
-            if old[path] != new[path]:
-                expected[path] = "modified"
-        files = {p: k for p, k in kinds.items() if p in expected}
-        assert {p for p in expected if (new.get(p) or old[p])[0] != "folder"} <= files.keys()
-        assert files == {p: k for p, k in expected.items() if p in files}
-        # What is left are touches: other times, the same content.
-        for path in kinds.keys() - expected.keys():
-            assert kinds[path] == "modified"
-            assert old[path] == new[path]
-            assert found[path].old.updated != found[path].new.updated
-
-    def compare_all(self) -> None:
-        for name, tree in self.model.versions().items():
-            compare(self.db.at(name), tree)
-        assert {s.name for s in self.db.snapshots.list()} == self.model.snapshots.keys()
-        assert {f.name for f in self.db.forks.list()} == self.model.forks.keys()
+            db.close()
+    assert_file(path)
+    return answers, backups
 
 
-def compare(view: Any, tree: Tree) -> None:
-    """Walk, list, stat and read of a version against a model's tree."""
-    found = {stat.path: stat for stat in view.walk()}
-    assert found.keys() == tree.keys()
-    assert list(found) == sorted(found, key=lambda path: [p.encode() for p in path.split("/")])
-    assert [s.path for s in view.list()] == [p for p in found if p.count("/") == 1]
-    for path, stat in found.items():
-        kind, data = tree[path]
-        assert stat.kind == kind
-        if "/many-" not in path or path.endswith("9"):
-            assert view.stat(path) == stat
-        if kind == "file":
-            assert stat.hash == h(data).hex()
-            if "/many-" not in path or path.endswith("9"):
-                assert view.read(path) == data
-        if kind == "symlink":
-            assert stat.target == data.decode()
-
-
-@pytest.mark.parametrize("always_reopen", [False, True], ids=["fresh", "reopened"])
-def test_a_database_does_what_a_dict_would(
-    always_reopen: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "CHECKPOINT_RECORDS", store.CHECKPOINT_RECORDS)
-    monkeypatch.setattr(store, "OVERFLOW_LIMIT", store.OVERFLOW_LIMIT)
-    machine = type("Run", (Machine,), {"always_reopen": always_reopen})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=int(os.environ.get("AEORDB_EXAMPLES", "25")),
-            # Shrinking such long runs takes minutes; the steps that failed say enough.
-            phases=(Phase.reuse, Phase.generate),
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def backups_of(db: aeordb.Database, model: Model, folder: Path) -> Iterator[bytes]:
+    """An export of each version, and a patch from each to HEAD."""
+    for i, version in enumerate(sorted(model.versions())):
+        full = folder / f"{i}.aeordb"
+        db.export(full, version)
+        yield full.read_bytes()
+        report = db.export_patch(folder / f"patch-{i}.aeordb", version)
+        if report.output is not None:
+            yield Path(report.output).read_bytes()

@@ -1,0 +1,1 @@
+"""The kit for others, tried on databases that are wrong on purpose."""
