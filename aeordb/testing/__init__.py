@@ -24,11 +24,22 @@ _PUBLIC = {
         "Recording",
         "State",
         "Step",
+        "delete",
+        "mkdir",
+        "move",
         "prepare",
+        "put",
         "record",
+        "snapshot",
+        "symlink",
     ),
     "aeordb.testing.judge": ("Judge", "model_of", "no_scan", "rows_of", "state_of"),
     "aeordb.testing.crash": ("CrashReport", "explore_crashes"),
+    "aeordb.testing.faults": ("Fault", "FaultLayer", "use_layer"),
+    "aeordb.testing.model": ("Model",),
+    "aeordb.testing.machine": ("DatabaseMachine",),
+    "aeordb.testing.differ": ("Difference", "compare", "find_difference", "shortest"),
+    "aeordb.testing.clock": ("Clock", "use_clock"),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

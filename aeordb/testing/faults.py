@@ -41,6 +41,7 @@ KINDS: Final = (
     "punch",
     "rename_noreplace",
     "replace",
+    "map",
     "mkdir",
     "unlink",
     "fsync_folder",

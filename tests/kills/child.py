@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 import aeordb
 from aeordb.errors import LockedError
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import QuickLayer
 from tests.kills.history import Operation, step_of
 from tests.kit.killing import KillingLayer
-from tests.kit.recording import QuickLayer
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 import aeordb
+from aeordb.testing.scenario import Rows
 from tests.crash.judge import rows_of
-from tests.crash.scenario import Rows
 from tests.kit.folders import noise
 
 PREFIX = "torture: "

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aeordb
-from tests.crash import scenario as s
-from tests.crash.scenario import Model, Rows, State, Step
+from aeordb.testing import scenario as s
+from aeordb.testing.scenario import Model, Rows, State, Step
 from tests.kit.folders import noise, prose
 
 Operation = list[Any]

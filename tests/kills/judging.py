@@ -6,9 +6,10 @@ from pathlib import Path
 
 import aeordb
 from aeordb.storage.datafile import use_layer
-from tests.crash.judge import AFTER, model_of, no_scan, state_of
-from tests.crash.scenario import Model, State
-from tests.kit.recording import QuickLayer, ReadOnlyLayer
+from aeordb.testing.judge import AFTER
+from aeordb.testing.recording import QuickLayer, ReadOnlyLayer
+from aeordb.testing.scenario import Model, State
+from tests.crash.judge import model_of, no_scan, state_of
 from tests.kit.rules import assert_file
 
 IMPORTED = "imported-"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.crash.scenario import State
+from aeordb.testing.scenario import State
 from tests.kills.child import Orders
 from tests.kills.history import History
 from tests.kit.child import ENVIRONMENT

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import aeordb
+from aeordb.testing.scenario import Model, Rows, State
 from tests.crash.judge import rows_of
-from tests.crash.scenario import Model, Rows, State
 from tests.kills.counts import cycles, lives
 from tests.kills.judging import assert_verified, judge, model_at, read_state
 from tests.kit.child import ENVIRONMENT

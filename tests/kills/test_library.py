@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import aeordb
-from tests.crash.scenario import Rows, State
+from aeordb.testing.scenario import Rows, State
 from tests.kills.child import Orders
 from tests.kills.counts import cycles, lives
 from tests.kills.history import History

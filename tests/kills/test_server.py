@@ -12,13 +12,13 @@ import pytest
 
 import aeordb
 from aeordb.storage.datafile import use_layer
+from aeordb.testing.recording import ReadOnlyLayer
+from aeordb.testing.scenario import Rows
 from tests.crash.judge import no_scan, rows_of
-from tests.crash.scenario import Rows
 from tests.kills.counts import cycles, lives
 from tests.kills.judging import assert_verified, check_commit
 from tests.kit.killing import program, wait_for_writes
 from tests.kit.load import Client, Load
-from tests.kit.recording import ReadOnlyLayer
 from tests.kit.serving import Line, Serving
 
 Count = Callable[[str], None]

@@ -38,6 +38,8 @@ def make_all(layer: FaultLayer, folder: Path) -> dict[str, object]:
         "fdatasync": lambda: layer.fdatasync(fd),
         "rename_noreplace": lambda: layer.rename_noreplace(path, other),
         "replace": lambda: layer.replace(other, path),
+        "map": lambda: layer.map(fd, 4096).close(),
+        "mkdir": lambda: layer.mkdir(str(folder / "folder")),
         "fsync_folder": lambda: layer.fsync_folder(str(folder)),
         "unlink": lambda: layer.unlink(path),
         "close": lambda: layer.close(extra),
@@ -61,7 +63,7 @@ def test_an_error_hits_the_call_that_was_chosen(kind: str, what: str, tmp_path: 
     assert {call.kind for call in layer.calls} == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("open", "close")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("open", "close", "map")])
 def test_what_is_lost_is_reported_as_done(kind: str, tmp_path: Path) -> None:
     layer = FaultLayer(Fault(LOST, kind=kind))
     found = make_all(layer, tmp_path)

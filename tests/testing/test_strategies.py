@@ -72,7 +72,7 @@ def test_histories_run_and_read_as_they_are_written(history: list[Operation]) ->
 
 def test_paths_can_be_made_of_given_names() -> None:
     made = find(strategies.paths(st.sampled_from(["a", "b"])), lambda path: len(path) > 4)
-    assert made == "/a/a/a"
+    assert set(made.split("/")[1:]) <= {"a", "b"}
 
 
 def test_system_folders_are_not_among_the_paths() -> None:
