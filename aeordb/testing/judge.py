@@ -152,19 +152,19 @@ class Judge:
 
         Every `write_every`th is written to, and the first in which a header slot is on its way;
         every `verify_every`th is verified and exported (None: as many as are written to). `every`:
-        only a part of the images.
+        only a part of the images, and each header slot's first.
         """
         calls = self.recording.trace.calls
         slots = -1
         for count, image in enumerate(disk.images(self.recording.trace)):
             call = calls[image.count - 1] if image.count else None
             slot = call is not None and call.kind == WRITE and call.end <= c.HEADERS_LENGTH
-            if count % every and not slot:
-                continue
-            number = len(self.seen)
             first = slot and image.count != slots
             if first:
                 slots = image.count
+            if count % every and not first:
+                continue
+            number = len(self.seen)
             write = first or number % write_every == 0
             verify = number % (verify_every or write_every) == 0
             self.check(image, write=write, verify=verify)

@@ -57,15 +57,20 @@ def cut_twice(recording: Recording, tmp_path: Path, *, every: int) -> int:
     return total
 
 
-@pytest.mark.parametrize("kind", ["clean", "unclean", "checkpoint", "growth", "past-the-edge"])
+@pytest.mark.parametrize(
+    "kind", ["clean", "unclean", "checkpoint", "growth", "past-the-edge", "gc"]
+)
 def test_a_cut_during_the_first_act_after_a_cut(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.aeordb"
-    every = {"growth": 120, "past-the-edge": 2000, "checkpoint": 200}.get(kind, 45)
+    every = {"growth": 120, "past-the-edge": 2000, "checkpoint": 200, "gc": 80}.get(kind, 45)
     every = every // 15 if FULL else every
     if kind in ("growth", "past-the-edge"):
         model, steps = grow_setup(kind.replace("growth", "small"), path, monkeypatch)
+    elif kind == "gc":
+        garbage = [s.put("/a.txt", noise(i, 900 * i)) for i in range(6)]
+        model, steps = prepare(path, [*BASE, *garbage, s.delete("/a.txt")]), [s.gc(), CLOSE]
     else:
         model = prepare(path, [*BASE, KILL if kind == "unclean" else CLOSE])
         steps = [s.put("/b.txt", b"b"), s.put("/a.txt", noise("a", 3000)), CLOSE]

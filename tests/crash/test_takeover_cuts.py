@@ -190,6 +190,6 @@ def test_cut_while_dead_entries_leave_the_pages(
     assert not flags[-1] & SPARE_DEAD_PAGES
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=15 if large else 5)
     disk = new_disk(large=True, torn=1, mixed=1)
-    every = 60
+    every = 60 if FULL else 150
     judge.check_all(disk, every=every, write_every=200)
     assert set(judge.seen.values()) == set(recording.states)
