@@ -117,6 +117,8 @@ class Disk:
         mixed: mixtures by the byte at each epoch's end; an epoch ends with a sync.
         subsets: of so many unsynced changes at most every subset is left; of more each single one
             is lost, each single one is all that is left, and `chosen` subsets are taken at random.
+        each: of the changes of an epoch so many at most are lost, kept, torn and mixed one by one,
+            evenly spread; None: every one.
         sectors: so many mixtures of old and new 512-byte sectors inside each write, all if there
             are no more.
         stale: where the file grew there may also stand what it held before; else only zeros.
@@ -130,6 +132,7 @@ class Disk:
         mixed: int = 2,
         subsets: int = 3,
         chosen: int = 0,
+        each: int | None = None,
         sectors: int = 0,
         stale: bool = False,
     ) -> None:
@@ -137,6 +140,7 @@ class Disk:
         self._mixed = mixed
         self._subsets = subsets
         self._chosen = chosen
+        self._each = each
         self._sectors = sectors
         self._stale = stale
         self._files: dict[int, _File] = {}
@@ -272,12 +276,15 @@ class Disk:
 
     def _some_subsets(self, count: int) -> Iterator[Sequence[int]]:
         yield ()
-        for i in range(count):
+        for i in self._one_by_one(count):
             yield (i,)
             yield [*range(i), *range(i + 1, count)]
         rng = random.Random(count)
         for _ in range(self._chosen):
             yield [i for i in range(count) if rng.random() < 0.5]
+
+    def _one_by_one(self, count: int) -> range:
+        return range(0, count, 1 if self._each is None else max(1, -(-count // self._each)))
 
     def _epoch(self, number: int, count: int) -> Iterator[Image]:
         """The last moment before a sync: losses, older writes torn, and mixtures of all."""
@@ -291,8 +298,8 @@ class Disk:
         if not pending:
             return
         yield from self._losses(file)
-        for i, change in enumerate(pending):
-            before, after = pending[:i], pending[i + 1 :]
+        for i in self._one_by_one(len(pending)):
+            before, change, after = pending[:i], pending[i], pending[i + 1 :]
             for piece, cause in torn(change, 1):
                 yield file.kept([*before, piece, *after]), cause
             for n, pieces in enumerate(by_sector(change, self._sectors, count + i)):

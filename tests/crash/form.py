@@ -7,7 +7,14 @@ from aeordb.testing.replay import Disk
 
 FULL = os.environ.get("AEORDB_CRASH") == "full"
 
-_SHORT: dict[str, Any] = {"torn": 2, "mixed": 1, "subsets": 2, "chosen": 1, "sectors": 1}
+_SHORT: dict[str, Any] = {
+    "torn": 2,
+    "mixed": 1,
+    "subsets": 2,
+    "chosen": 1,
+    "each": 40,
+    "sectors": 1,
+}
 _LARGE: dict[str, Any] = {"torn": 12, "mixed": 2, "subsets": 6, "chosen": 20, "sectors": 4}
 _ALL: dict[str, Any] = {"torn": None, "mixed": 8, "subsets": 10, "chosen": 200, "sectors": 64}
 

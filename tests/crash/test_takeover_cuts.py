@@ -189,7 +189,7 @@ def test_cut_while_dead_entries_leave_the_pages(
     assert flags[0] & SPARE_DEAD_PAGES
     assert not flags[-1] & SPARE_DEAD_PAGES
     judge = Judge(tmp_path / "images", recording, theirs=True, oracle_every=15 if large else 5)
-    disk = new_disk(large=True, torn=1, mixed=1)
-    every = 60 if FULL else 150
+    disk = new_disk(large=True, torn=1, mixed=1, each=6)
+    every = 30 if FULL else 60
     judge.check_all(disk, every=every, write_every=200)
     assert set(judge.seen.values()) == set(recording.states)
