@@ -19,21 +19,21 @@ import aeordb.storage.store as store
 from aeordb.errors import AeorDBError, DamagedError, NotADatabaseError, NotDurableError
 from aeordb.format.system import CRON
 from aeordb.storage.datafile import use_layer
-from aeordb.testing import scenario as s
 from aeordb.testing.faults import FAULTS, LOST, Fault, FaultLayer, Made
-from aeordb.testing.recording import QuickLayer
-from aeordb.testing.scenario import KILL, Step, kill, prepare
 from aeordb.versions.system import put_system_file, read_system_file
+from aeordb.testing import scenario as s
 from tests.crash.form import FULL
 from tests.crash.judge import rows_of, state_of
+from aeordb.testing.scenario import KILL, Step, kill, prepare
 from tests.crash.test_gc_cuts import BASE as GARBAGE
 from tests.kit.folders import FIRST_TIME, noise, prose
+from aeordb.testing.recording import QuickLayer
 from tests.kit.rules import check_file
 
 NAME = "data.aeordb"
 CHANGING = ("pwrite", "fdatasync", "truncate", "punch")
 # So many of the faults are tried at each call, in turn.
-AT_ONCE = 100 if FULL else 2
+AT_ONCE = 100 if FULL else 4
 
 BASE: Sequence[Step] = (
     s.put("/a.txt", b"first\n"),
@@ -191,7 +191,7 @@ class Bench:
             if number < self.first:
                 continue
             tried = 0
-            for what, lasting, drops in itertools.islice(turn, len(kinds) if FULL else 9):
+            for what, lasting, drops in itertools.islice(turn, len(kinds)):
                 fault = Fault(what, 0, lasting, drops=drops)
                 if not fault.picks(call) or (drops and call.kind != "fdatasync"):
                     continue
