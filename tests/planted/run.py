@@ -21,7 +21,8 @@ sys.path[:0] = [str(ROOT)] if str(ROOT) not in sys.path else []
 
 from aeordb.native import _native  # noqa: E402
 from tests.kit.fixtures import FOLDER as FIXTURES  # noqa: E402
-from tests.planted.bugs import BUGS, Bug  # noqa: E402 - found from wherever it is started
+from tests.planted.bug import Bug  # noqa: E402
+from tests.planted.bugs import BUGS  # noqa: E402 - found from wherever it is started
 
 PARTS = ("aeordb", "native", "tests", "fuzz", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 SECONDS = 1800
