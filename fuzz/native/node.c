@@ -55,6 +55,8 @@ static void check_internal(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct aeor_child child;
     uint64_t bad_at = 0;
+    int kind = aeor_node_kind(data, size);
+    require(kind == AEOR_NODE_FLAT || (size > 0 && kind == data[0]));
     check_children(data, size);
     check_internal(data, size);
     int code = aeor_node_find(data, size, (const uint8_t *)"b", 1, &child, &bad_at);
