@@ -141,11 +141,11 @@ class Block:
 
         Raises WalkFault for a key that is there already, MapFault if the memory cannot be had.
         """
-        data = check_records(records)
         fault: Any = ffi.new("struct aeor_fault *")
-        code = lib.aeor_block_insert(
-            self._data, self.pages, data, len(data) // RECORD, base, self._overflow, fault
-        )
+        with check_records(records) as data:
+            code = lib.aeor_block_insert(
+                self._data, self.pages, data, len(data) // RECORD, base, self._overflow, fault
+            )
         if code != lib.AEOR_OK:
             raise_fault(code, fault)
 

@@ -48,8 +48,8 @@ class Map:
             raise ValueError(f"no room for {length} bytes at {at} of {len(out)}")
         if not 0 <= offset <= self.length:
             raise MapFault(offset, length)
-        target = ffi.from_buffer("uint8_t[]", out) + at
-        code = lib.aeor_map_copy(target, data, self.length, offset, length)
+        with ffi.from_buffer("uint8_t[]", out) as target:
+            code = lib.aeor_map_copy(target + at, data, self.length, offset, length)
         if code != lib.AEOR_OK:
             raise MapFault(offset, length)
 

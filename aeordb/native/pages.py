@@ -34,19 +34,17 @@ def page_of(key: bytes, pages: int) -> int:
 
 def mark(records: bytes | memoryview, pages: int) -> bytes:
     """A bitmap with a bit per page, set for the pages that the records belong to (covered)."""
-    data = check_records(records)
     bitmap = bytearray((pages + 7) // 8)
-    _check(
-        lib.aeor_pages_mark(data, len(data) // RECORD, pages, ffi.from_buffer("uint8_t[]", bitmap))
-    )
+    with check_records(records) as data, ffi.from_buffer("uint8_t[]", bitmap) as bits:
+        _check(lib.aeor_pages_mark(data, len(data) // RECORD, pages, bits))
     return bytes(bitmap)
 
 
 def overflow_count(records: bytes | memoryview, pages: int) -> int:
     """How many of the records (deleted ones left out) would find their page full."""
-    data = check_records(records)
     overflow: Any = ffi.new("uint64_t *")
-    _check(lib.aeor_pages_overflow(data, len(data) // RECORD, pages, overflow))
+    with check_records(records) as data:
+        _check(lib.aeor_pages_overflow(data, len(data) // RECORD, pages, overflow))
     return int(overflow[0])
 
 
@@ -98,16 +96,16 @@ def replay_batches(
     deleted records among them are left out.  PageFault if they are no lead records: not in page
     order, or more of a page than it holds.
     """
-    data = check_records(lead_records)
-    count, done, least = len(data) // RECORD, 0, 0
+    count, done, least = len(lead_records) // RECORD, 0, 0
     used: Any = ffi.new("uint64_t *")
     while done < count:
         result = _new_result()
-        rest = data + done * RECORD
-        _check(
-            lib.aeor_checkpoint_replay(rest, count - done, pages, drops, limit, used, result),
-            result,
-        )
+        with check_records(lead_records) as data:
+            rest = data + done * RECORD
+            _check(
+                lib.aeor_checkpoint_replay(rest, count - done, pages, drops, limit, used, result),
+                result,
+            )
         numbers = _numbers(result)
         if numbers[0] < least:
             raise PageFault(numbers[0])
@@ -143,10 +141,12 @@ def _merge(
     drops: bool,
     images: bool,
 ) -> Checkpoint:
-    new = check_records(records)
     result = _new_result()
-    count = len(new) // RECORD
-    code = lib.aeor_checkpoint(data, length, kv_offset, pages, new, count, drops, images, result)
+    with check_records(records) as new:
+        count = len(new) // RECORD
+        code = lib.aeor_checkpoint(
+            data, length, kv_offset, pages, new, count, drops, images, result
+        )
     _check(code, result)
     return new_checkpoint(result)
 

@@ -97,23 +97,23 @@ def drop_records(
     after: Any = ffi.new("uint64_t *")
     drops: Any = ffi.new("_Bool *")
     fault = _new_fault()
-    records = check_records(waiting)
     count = len(waiting) // RECORD
     last = index.pages
-    code = lib.aeor_sweep_drop(
-        index.pointer,
-        marks.pointer,
-        first,
-        last,
-        most,
-        records,
-        count,
-        used,
-        after,
-        drops,
-        result,
-        fault,
-    )
+    with check_records(waiting) as records:
+        code = lib.aeor_sweep_drop(
+            index.pointer,
+            marks.pointer,
+            first,
+            last,
+            most,
+            records,
+            count,
+            used,
+            after,
+            drops,
+            result,
+            fault,
+        )
     if code != lib.AEOR_OK:
         raise_fault(code, fault)
     plan = new_checkpoint(result) if drops[0] else None

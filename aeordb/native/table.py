@@ -14,11 +14,14 @@ _SEED = int.from_bytes(os.urandom(8), "little"), int.from_bytes(os.urandom(8), "
 
 
 def check_records(records: Any) -> Any:
-    """The records as the helper takes them; ValueError unless they are whole."""
-    data = ffi.from_buffer("uint8_t[]", records)
-    if len(data) % RECORD:
+    """The records as the helper takes them; ValueError unless they are whole.
+
+    To be taken with `with`: a memoryview that something still holds on to in the frames of an
+    error crashes Python 3.11, once the collector finds them in a cycle.
+    """
+    if len(records) % RECORD:
         raise ValueError(f"records are {RECORD} bytes each")
-    return data
+    return ffi.from_buffer("uint8_t[]", records)
 
 
 def check_key(key: bytes) -> bytes:
@@ -76,10 +79,10 @@ class Table:
 
     def put_many(self, records: bytes | bytearray | memoryview) -> None:
         """Adds or replaces records that stand one after the other."""
-        data = check_records(records)
-        if len(data) and not self.pointer.count:
-            self._check(lib.aeor_table_reserve(self.pointer, len(data) // RECORD))
-        self._check(lib.aeor_table_put_many(self.pointer, data, len(data) // RECORD))
+        with check_records(records) as data:
+            if len(data) and not self.pointer.count:
+                self._check(lib.aeor_table_reserve(self.pointer, len(data) // RECORD))
+            self._check(lib.aeor_table_put_many(self.pointer, data, len(data) // RECORD))
 
     def put_table(self, other: "Table") -> None:
         """Adds or replaces all records of another table."""
