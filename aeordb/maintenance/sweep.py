@@ -9,7 +9,6 @@ largest ranges are listed for good, and the log ends behind its last entry.
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import lru_cache, partial
@@ -31,7 +30,7 @@ from aeordb.storage.checkpoint import checkpoint
 from aeordb.storage.commit import Log
 from aeordb.storage.locks import VIEW_BYTE, ExclusiveLock, readers
 from aeordb.storage.recovery import thaw
-from aeordb.storage.voids import Extent, VoidMap
+from aeordb.storage.voids import Extent, VoidMap, pack_extents
 
 # Entries of the pages that one batch rewrites: its hot tail has 46 bytes for each.
 _BATCH_ENTRIES: Final = 120_000
@@ -175,12 +174,9 @@ def find_rooms(
     `log` is where it starts, where it ended for the survey `found`, and where it ends; `marks` are
     those of the survey, None if all that the index has is live; `voids` what the hot tail lists.
     """
-    flat = array("Q")
-    for offset, length in sorted(voids):
-        flat.extend((offset, offset + length))
     in_turn = partial(in_order, jobs)
     most = _LIVE_AT_ONCE
-    return ahead(rooms(index, marks, found, log, flat.tobytes(), most, in_turn=in_turn))
+    return ahead(rooms(index, marks, found, log, pack_extents(voids), most, in_turn=in_turn))
 
 
 class Freeing:

@@ -42,6 +42,12 @@ class Layout:
     resize_target: int = 0
 
 
+def _believable_count(state: State) -> int:
+    """The header's count of entries, as far as so many have room in the log: the index would be
+    made large for what it says."""
+    return min(state.header.entry_count, state.region_end // c.ENTRY_HEADER_LENGTH)
+
+
 class Log:
     """The log's free room and end, and the commit that makes new entries part of it.
 
@@ -63,7 +69,7 @@ class Log:
         # Directory nodes that this writer placed last, by key: the next transaction needs them.
         self.recent: dict[bytes, Entry] = {}
         self.last_time = state.last_time
-        self.entry_count = state.header.entry_count
+        self.entry_count = _believable_count(state)
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
         self._gap = state.region
         self._freed: list[Extent] = []
@@ -87,7 +93,7 @@ class Log:
         unsettled = self.voids.unsettled()
         self.reset()
         self.voids.unsettle(unsettled)
-        self.entry_count = self.state.header.entry_count
+        self.entry_count = _believable_count(self.state)
         self._written_to = 0
         if self.file.broken is None:
             with suppress(NotDurableError):

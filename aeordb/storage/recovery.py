@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 from aeordb.errors import AeorDBError, DamagedError, LockedError, quote
 from aeordb.format import constants as c
+from aeordb.format.errors import FormatError
 from aeordb.format.hottail import mark_deleted
+from aeordb.format.page import block_length
 from aeordb.native.faults import PageFault
 from aeordb.native.pages import order_records
 from aeordb.native.table import Table
@@ -22,6 +24,7 @@ from aeordb.storage.view import make_index
 from aeordb.storage.voids import Extent, VoidMap
 
 _PATIENCE = 0.2
+_COUNTER_MAX = 1 << 62
 
 
 def first_act(log: Log) -> None:
@@ -33,10 +36,48 @@ def first_act(log: Log) -> None:
             f"{quote(log.file.path)} has an old layout (no index ahead of its log): read-only",
             hint="Export it to a new file and go on with that one.",
         )
+    # A hot tail's hash and a header's checksum say nothing of who made them.
+    _check_counters(log)
+    _check_block(log)
+    _check_extents(log, log.state.voids)
     if log.state.ours:
         _settle_ours(log)
     else:
         _take_over(log)
+
+
+def _check_counters(log: Log) -> None:
+    """What each commit and entry counts up must have room for more of them than there can be."""
+    header = log.state.header
+    for what, number in (("sequence", header.sequence), ("time", log.last_time)):
+        if number > _COUNTER_MAX:
+            raise _bad_header(log, f"the header's {what} is {number}, which no writer reaches")
+
+
+def _check_block(log: Log) -> None:
+    """The KV block must be one of the stages that growth leads to, the larger one of a growth that
+    was cut off lie before the log's end."""
+    header = log.state.header
+    try:
+        length = block_length(header.stage)
+        larger = block_length(header.resize_target)
+    except FormatError as fault:
+        raise _bad_header(log, str(fault)) from None
+    if log.state.ours and header.kv_length != length:
+        raise _bad_header(log, f"a KV block of {header.kv_length} bytes in stage {header.stage}")
+    if log.state.flags & c.SPARE_GROWTH and (
+        larger <= length or c.HEADERS_LENGTH + larger > log.state.log_end
+    ):
+        raise _bad_header(log, f"it grows from stage {header.stage} to {header.resize_target}")
+
+
+def _bad_header(log: Log, reason: str) -> DamagedError:
+    return DamagedError(
+        path=log.file.path,
+        offset=log.state.slot * c.SLOT_LENGTH,
+        reason=reason,
+        hint="Run `aeordb verify --repair`.",
+    )
 
 
 def _settle_ours(log: Log) -> None:
@@ -102,7 +143,6 @@ def close_cleanly(log: Log) -> None:
 
 def _take_over(log: Log) -> None:
     state = log.state
-    _check_extents(log, state.voids)
     if not state.rebuilt and not _pages_are_good(log):
         state = rebuild_live(log.file.fd, log.file.path, log.files.covering)
         log.state = state

@@ -8,7 +8,6 @@ the header's sequence has stood still.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from aeordb.native.table import Table
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.locks import ReaderLock
 from aeordb.storage.state import State, load_state, read_header, rebuild_live
+from aeordb.storage.voids import pack_extents
 
 _TRIES = 1000
 _T = TypeVar("_T")
@@ -111,7 +111,9 @@ class View:
         entry = self.read(key)
         if entry is None or entry.type != entry_type:
             name = c.ENTRY_NAMES[entry_type]
-            found = "missing" if entry is None else f"a {c.ENTRY_NAMES[entry.type]}"
+            found = "missing"
+            if entry is not None:
+                found = f"a {c.ENTRY_NAMES.get(entry.type, f'thing of type {entry.type}')}"
             raise DamagedError(
                 key=key,
                 entry_type=entry_type,
@@ -268,7 +270,4 @@ def pack_voids(state: State) -> bytes:
     """
     if state.ours and not state.flags & c.SPARE_DEAD_PAGES:
         return b""
-    flat = array("Q")
-    for offset, length in sorted(state.voids):
-        flat.extend((offset, offset + length))
-    return flat.tobytes()
+    return pack_extents(state.voids)

@@ -6,6 +6,7 @@ becomes part of the next hot tail; the void entries themselves are written by `p
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ _MERGE_LIMIT = 256 << 10
 _SPLIT_ABOVE = 1 << 20
 # Hardly an entry is shorter.
 _LEAST_LISTED = 256
+_NUMBERS = (1 << 64) - 1
 
 
 @dataclass(slots=True)
@@ -36,6 +38,17 @@ class _Void:
     @property
     def end(self) -> int:
         return self.offset + self.length
+
+
+def pack_extents(extents: Iterable[Extent]) -> bytes:
+    """Free ranges as the helper takes them: rising pairs of (offset, end).
+
+    What a file lists as free may reach past the end of numbers: it ends there.
+    """
+    flat = array("Q")
+    for offset, length in sorted(extents):
+        flat.extend((offset, min(offset + length, _NUMBERS)))
+    return flat.tobytes()
 
 
 class VoidMap:
@@ -57,7 +70,11 @@ class VoidMap:
         # What was allocated since the last commit.
         self.taken: list[Extent] = []
         for offset, length in extents:
-            self._insert(_Void(offset, length, dirty, [(offset, length)] if dirty else []))
+            if length > c.VOID_MAX_LENGTH:
+                # AeorDB's records may say so.
+                self.add(offset, length, merge=False)
+            else:
+                self._insert(_Void(offset, length, dirty, [(offset, length)] if dirty else []))
 
     def __len__(self) -> int:
         return len(self._by_offset)
