@@ -131,15 +131,11 @@ class Records:
         entry = self._fetch(offset)
         if entry is None:
             return None
-        key = addresses(entry.type, entry.version, 0, entry.value)[0]
-        if entry.type == c.ENTRY_FILE:
-            record = FileRecord.decode(entry.value, entry.version)
-            times = record.created, record.updated
-            return Child(
-                c.KIND_FILE, key, record.size, *times, name, record.content_type, record.updated
-            )
-        link = SymlinkRecord.decode(entry.value)
-        return Child(c.KIND_SYMLINK, key, 0, link.created, link.updated, name, "", link.updated)
+        try:
+            return _child_of(entry, name)
+        except FormatError:
+            # Intact, and no record for all that: its writer did not know the format.
+            return None
 
     def _cover(self, folder: TreePath) -> None:
         """Collects the records of all paths below a folder."""
@@ -193,6 +189,18 @@ class Records:
             return self._source.map.fetch(offset)
         except NativeFault:
             return None
+
+
+def _child_of(entry: Entry, name: str) -> Child:
+    key = addresses(entry.type, entry.version, 0, entry.value)[0]
+    if entry.type == c.ENTRY_FILE:
+        record = FileRecord.decode(entry.value, entry.version)
+        times = record.created, record.updated
+        return Child(
+            c.KIND_FILE, key, record.size, *times, name, record.content_type, record.updated
+        )
+    link = SymlinkRecord.decode(entry.value)
+    return Child(c.KIND_SYMLINK, key, 0, link.created, link.updated, name, "", link.updated)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -27,6 +27,16 @@ class Hit:
     versions: dict[str, None] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Folder:
+    """A folder whose subfolders are gone through; `hit`: something was found at or below it."""
+
+    key: bytes
+    path: str
+    below: list[Child] = field(default_factory=list)
+    hit: bool = False
+
+
 class Search:
     """Looks for keys in the trees of versions; gives up behind some number of entries."""
 
@@ -52,39 +62,51 @@ class Search:
                 continue
             name = version_name(root)
             top = root.name if root.kind == "system" else ""
-            self._folder(root.root, top, name, 0)
+            if root.root not in self._clean:
+                self._folders(root.root, top, name)
 
-    def _folder(self, key: bytes, path: str, version: str, depth: int) -> bool:
-        """Whether something was found at or below a folder."""
-        if key in self._clean or depth > DEPTH_MAX or not self.complete:
-            return False
-        found = False
-        folders: list[Child] = []
+    def _folders(self, root: bytes, top: str, version: str) -> None:
+        """Goes through the folders of a version; no call for each: they may nest 1,000 deep."""
+        open_folders = [self._enter(root, top, version)]
+        while open_folders:
+            folder = open_folders[-1]
+            if folder.below and self.complete:
+                child = folder.below.pop()
+                if child.hash not in self._clean and len(open_folders) <= DEPTH_MAX:
+                    path = f"{folder.path}/{child.name}"
+                    open_folders.append(self._enter(child.hash, path, version))
+                continue
+            open_folders.pop()
+            if folder.hit and open_folders:
+                open_folders[-1].hit = True
+            elif not folder.hit and self.complete:
+                self._clean.add(folder.key)
+
+    def _enter(self, key: bytes, path: str, version: str) -> _Folder:
+        """Looks at the nodes of a folder, and at its files and symlinks."""
+        folder = _Folder(key, path)
         nodes = [key]
         while nodes and self.complete:
             node = nodes.pop()
             self._left -= 1
-            found |= self._check(node, path or "/", version)
+            folder.hit |= self._check(node, path or "/", version)
             try:
                 entry = self._view.read_as(node, c.ENTRY_DIRECTORY)
                 value = decode_node(entry.value)
             except (DamagedError, FormatError):
                 self._note(node, path or "/", version)
-                found = True
+                folder.hit = True
                 continue
             if isinstance(value, Internal):
                 nodes += value.keys
             elif isinstance(value, Listing | Leaf):
                 for child in value.children:
                     if child.kind == c.KIND_DIRECTORY:
-                        folders.append(child)
+                        folder.below.append(child)
                     else:
-                        found |= self._leaf(child, f"{path}/{child.name}", version)
-        for child in folders:
-            found |= self._folder(child.hash, f"{path}/{child.name}", version, depth + 1)
-        if not found and self.complete:
-            self._clean.add(key)
-        return found
+                        folder.hit |= self._leaf(child, f"{path}/{child.name}", version)
+        folder.below.reverse()
+        return folder
 
     def _leaf(self, child: Child, path: str, version: str) -> bool:
         self._left -= 1

@@ -22,7 +22,7 @@ from aeordb.native.verify import Row, Sums, Verification, Window, log_windows
 from aeordb.parallel.threads import in_order
 from aeordb.progress import Progress
 from aeordb.storage.view import View
-from aeordb.tree.reading import decompress, iter_chunks
+from aeordb.tree.reading import decompress, iter_chunks, load_address
 
 _WINDOW = 8 << 20
 # A log of less is read sooner than threads are started.
@@ -150,11 +150,20 @@ def _read_file(view: View, row: Row) -> Content | None:
         for _ in iter_chunks(view, record):
             pass
     except DamagedError as error:
-        if error.key is None:
+        if error.key is None or _is_sound(view, error.key):
             return Content(row.offset, path, error.reason or str(error))
     except FormatError as fault:
         return Content(row.offset, path, str(fault))
     return None
+
+
+def _is_sound(view: View, key: bytes) -> bool:
+    """Whether a chunk is as it should be; then it does not fit the record of the file."""
+    try:
+        load_address(view, key, c.ENTRY_VALUE_MAX)
+    except DamagedError:
+        return False
+    return True
 
 
 def is_live(index: Index, row: Row) -> bool:

@@ -87,7 +87,7 @@ class Subject:
         start = header.log_start
         if self.state.flags & c.SPARE_GROWTH and not self.state.rebuilt:
             # What lies before is in the larger block's way: it was copied behind the log.
-            start = c.HEADERS_LENGTH + block_length(header.resize_target)
+            start = c.HEADERS_LENGTH + (_stage_length(header.resize_target) or header.kv_length)
         if self.state.rebuilt and not self.state.ours:
             end = self.state.region[0]
         elif header.kv_offset > c.HEADERS_LENGTH:
@@ -217,12 +217,20 @@ def _check_slots(header: Header, raw: bytes, out: Collector) -> None:
 def _check_fields(header: Header, size: int, out: Collector) -> None:
     """What our writer always makes so; every byte of it is under the slot's checksum."""
     faults = []
-    if header.kv_offset == c.HEADERS_LENGTH and header.kv_length != block_length(header.stage):
+    length, larger = _stage_length(header.stage), _stage_length(header.resize_target)
+    if header.kv_offset == c.HEADERS_LENGTH and header.kv_length != length:
         faults.append(f"a KV block of {header.kv_length} bytes in stage {header.stage}")
     if header.hot_tail_offset > size:
         faults.append(f"a hot tail at {header.hot_tail_offset} of a file of {size} bytes")
+    if larger is None:
+        faults.append(f"a growth to stage {header.resize_target}")
     for reason in faults:
         out.add(HEADER_FIELD, offset=0, reason=reason)
+
+
+def _stage_length(stage: int) -> int | None:
+    """Length of the KV block of a stage; None if there is no such stage."""
+    return block_length(stage) if stage <= c.STAGE_MAX else None
 
 
 def _check_voids(state: State, out: Collector) -> None:

@@ -19,15 +19,15 @@ import aeordb.storage.store as store
 from aeordb.errors import AeorDBError, DamagedError, NotADatabaseError, NotDurableError
 from aeordb.format.system import CRON
 from aeordb.storage.datafile import use_layer
-from aeordb.testing.faults import FAULTS, LOST, Fault, FaultLayer, Made
-from aeordb.versions.system import put_system_file, read_system_file
 from aeordb.testing import scenario as s
+from aeordb.testing.faults import FAULTS, LOST, Fault, FaultLayer, Made
+from aeordb.testing.recording import QuickLayer
+from aeordb.testing.scenario import KILL, Step, kill, prepare
+from aeordb.versions.system import put_system_file, read_system_file
 from tests.crash.form import FULL
 from tests.crash.judge import rows_of, state_of
-from aeordb.testing.scenario import KILL, Step, kill, prepare
 from tests.crash.test_gc_cuts import BASE as GARBAGE
 from tests.kit.folders import FIRST_TIME, noise, prose
-from aeordb.testing.recording import QuickLayer
 from tests.kit.rules import check_file
 
 NAME = "data.aeordb"
