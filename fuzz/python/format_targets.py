@@ -4,25 +4,28 @@ A target passes if the bytes are refused with FormatError, or decode to values t
 same bytes again (where the format leaves one way to write them). Anything else is a bug.
 
     python fuzz/python/format_targets.py [target ...] [--seconds N] [--seed N]
+                                         [--engine plain|atheris]
 
 mutates the corpus in fuzz/corpus/format-TARGET/ and stops at the first failure, which it prints in
-hex: put it into the corpus, where the tests replay it.
+hex and keeps as fuzz-failure.bin: put it into the corpus, where the tests replay it.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import random
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from aeordb.format import constants as c
 from aeordb.format import entry, header, hottail, nodes, page, records, system
 from aeordb.format.errors import FormatError
+from fuzz.python.kit import driver
+from fuzz.python.kit.driver import mutate
 
-CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+PREFIX = "format"
 
 
 def fuzz_header(data: bytes) -> None:
@@ -135,55 +138,13 @@ def run(name: str, data: bytes) -> bool:
 
 def corpus(name: str) -> list[bytes]:
     """The target's kept inputs, by file name."""
-    return [path.read_bytes() for path in sorted((CORPUS / f"format-{name}").glob("*.bin"))]
+    return driver.corpus(PREFIX, name)
 
 
-def mutate(data: bytes, chance: random.Random) -> bytes:
-    """A few bytes changed, cut out, doubled or replaced by edge values."""
-    raw = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randint(0, len(raw))
-        match chance.randrange(6):
-            case 0:
-                raw[at : at + 1] = bytes((chance.randrange(256),))
-            case 1:
-                del raw[at : at + chance.randint(1, 40)]
-            case 2:
-                raw[at:at] = raw[at : at + chance.randint(1, 80)]
-            case 3:
-                raw[at : at + 4] = chance.choice(
-                    (b"\xff" * 4, bytes(4), b"\1\0\0\0", b"\0\0\0\x80")
-                )
-            case 4:
-                raw[at : at + 8] = chance.choice((b"\xff" * 8, b"\xff" * 7 + b"\x7f", bytes(8)))
-            case _:
-                if at < len(raw):
-                    raw[at] ^= 1 << chance.randrange(8)
-    return bytes(raw)
-
-
-def main() -> None:
-    """Fuzz the named targets, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", nargs="*", choices=[*TARGETS, []])
-    parser.add_argument("--seconds", type=float, default=10.0, help="per target")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    for name in options.target or TARGETS:
-        chance = random.Random(options.seed)
-        seeds = corpus(name) or [b""]
-        end = time.monotonic() + options.seconds
-        tried = decoded = 0
-        while time.monotonic() < end:
-            data = mutate(chance.choice(seeds), chance)
-            try:
-                decoded += run(name, data)
-            except Exception:
-                print(f"{name}: {data.hex()}")
-                raise
-            tried += 1
-        print(f"{name}: {tried} inputs, {decoded} decoded")
+def ended(name: str, data: bytes) -> str:
+    """How a run ended, in words."""
+    return "decoded" if run(name, data) else "refused"
 
 
 if __name__ == "__main__":
-    main()
+    driver.main(__doc__, PREFIX, TARGETS, ended, mutate)
