@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, FunctionType
 
 from aeordb.errors import AeorDBError
 
@@ -161,6 +161,18 @@ def plain(
             (folder / f"{hashlib.sha256(data).hexdigest()[:12]}.bin").write_bytes(data)
 
 
+def _functions(package: str) -> Iterator[FunctionType]:
+    """All functions and methods of the package's modules that are loaded."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != package:
+            continue
+        holders = [vars(module), *(vars(x) for x in vars(module).values() if isinstance(x, type))]
+        for holder in holders:
+            for value in list(holder.values()):
+                if isinstance(value, FunctionType) and value.__module__ == name:
+                    yield value
+
+
 def guided(prefix: str, name: str, run: Run, options: argparse.Namespace) -> None:
     """Inputs by atheris, which sees what code they reach; does not come back."""
     import atheris
@@ -169,7 +181,8 @@ def guided(prefix: str, name: str, run: Run, options: argparse.Namespace) -> Non
         with bounded():
             run(name, data)
 
-    atheris.instrument_all()
+    for function in _functions("aeordb"):
+        atheris.instrument_func(function)
     found = options.found / f"{prefix}-{name}"
     found.mkdir(parents=True, exist_ok=True)
     limits = ["-max_len=200", f"-timeout={SECONDS}", "-rss_limit_mb=4096"]
@@ -200,7 +213,6 @@ def main(
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), help="of atheris")
     options = parser.parse_args()
     names = options.target or list(targets)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     if options.engine == "atheris":
         if len(names) == 1:
             guided(prefix, names[0], run, options)
@@ -209,5 +221,6 @@ def main(
         for name in names:
             subprocess.run([sys.executable, sys.argv[0], name, *arguments], check=True)
         return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for name in names:
         plain(prefix, name, run, options, change)
