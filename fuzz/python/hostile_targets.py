@@ -39,7 +39,8 @@ from aeordb.maintenance.findings import (
 )
 from aeordb.storage.datafile import OsLayer, use_layer
 from fuzz.python.kit import driver
-from fuzz.python.kit.recipes import FILES, Reader, file_bytes, make
+from fuzz.python.kit.reader import Reader
+from fuzz.python.kit.recipes import FILES, file_bytes, make
 from tests.kit.rules import check_file
 
 DATABASES = ("history", "unclean", "collected", "system", "theirs", "export", "btree")
