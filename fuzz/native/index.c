@@ -29,6 +29,10 @@ static void check_scan(const struct aeor_index *index, int kind) {
             require(records.data[at + AEOR_RECORD_KV] & AEOR_KV_DELETED);
             continue;
         }
+        uint32_t length = 0;
+        if (aeor_index_chunks(index, key, 1, scratch, sizeof scratch, &length) != 0) {
+            require((uint64_t)length + AEOR_CHUNK_FRAME <= sizeof scratch);
+        }
         code = aeor_index_read(index, key, scratch, sizeof scratch, &hit);
         if (code != AEOR_OK) continue;
         require(memcmp(scratch + AEOR_ENTRY_START, key, AEOR_HASH) == 0);
