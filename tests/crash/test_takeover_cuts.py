@@ -43,7 +43,7 @@ def test_cut_in_the_first_commit_on_a_file_of_aeordbs(
     large = path.stat().st_size > LARGE and not FULL
     with aeordb.open(path, "r", jobs=1) as database:
         model = model_of(state_of(database))
-    recording = record(path, FIRST if large else [*FIRST, s.put("/a", b"a"), CLOSE], model=model)
+    recording = record(path, FIRST if large else [*FIRST, s.put("/zz", b"b"), CLOSE], model=model)
     assert recording.error is None
     judge = Judge(
         tmp_path / "images",
