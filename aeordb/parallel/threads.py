@@ -15,6 +15,8 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
+# A thread that was started is running by then, or the system had none for us.
+_START_SECONDS = 1.0
 
 
 def run_workers(jobs: int, work: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -27,26 +29,32 @@ def run_workers(jobs: int, work: Callable[[], None], stop: Callable[[], None]) -
         work()
         return
     errors: list[BaseException] = []
+    begun = [threading.Event() for _ in range(jobs)]
 
-    def run() -> None:
+    def run(number: int) -> None:
+        begun[number].set()
         try:
             work()
         except BaseException as error:
             errors.append(error)
             stop()
 
-    threads = [threading.Thread(target=run, name=f"aeordb-walk-{n}") for n in range(jobs)]
-    started = []
+    threads = [
+        threading.Thread(target=run, name=f"aeordb-walk-{n}", args=(n,)) for n in range(jobs)
+    ]
+    tried = 0
     try:
         for thread in threads:
+            # Counted first: an interrupt may come before start() returns, and the thread runs.
+            tried += 1
             thread.start()
-            started.append(thread)
         for thread in threads:
             thread.join()
     except BaseException:
         stop()
-        for thread in started:
-            thread.join()
+        for thread, running in zip(threads[:tried], begun, strict=False):
+            if running.wait(_START_SECONDS):
+                thread.join()
         raise
     if errors:
         raise errors[0]

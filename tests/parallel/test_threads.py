@@ -49,6 +49,22 @@ def test_an_interrupt_stops_all(jobs: int) -> None:
     assert not running()
 
 
+def test_an_interrupt_while_threads_start_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C that came while a thread was being started, on a busy machine, left it running."""
+    stopped = threading.Event()
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "aeordb-walk-1":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_workers(3, lambda: stopped.wait(10) and None, stopped.set)
+    assert not running()
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 def test_results_come_in_order(jobs: int) -> None:
     def work(n: int) -> int:
