@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from aeordb.errors import ExistsError, NotDurableError
 from aeordb.format import constants as c
@@ -24,7 +24,7 @@ from aeordb.native.hashing import blake3
 from aeordb.storage.datafile import (
     DataFile,
     Memory,
-    discard,
+    discard_own,
     disk_errors,
     folder_of,
     make_folders,
@@ -218,11 +218,7 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
         (replace if over else rename_new)(part, path)
     except BaseException:
         sink.release()
-        # Once renamed, its name may still not be durable: what is reported as failed must go.
-        for name in (part,) if over else (part, path):
-            with suppress(OSError):
-                if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
-                    discard(name)
+        discard_own(file.fd, part, *(() if over else (path,)))
         raise
     finally:
         sink.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from aeordb.errors import ExistsError
 from aeordb.format import constants as c
@@ -14,7 +13,7 @@ from aeordb.format.keys import directory_content_key, directory_path_key
 from aeordb.format.page import block_length
 from aeordb.native.framing import frame_entries
 from aeordb.native.hashing import blake3
-from aeordb.storage.datafile import DataFile, discard, remove, rename_new
+from aeordb.storage.datafile import DataFile, discard_own, remove, rename_new
 
 
 def create_file(path: str, stage: int = 0) -> None:
@@ -32,11 +31,7 @@ def create_file(path: str, stage: int = 0) -> None:
         _write(file, stage)
         rename_new(part, path)
     except BaseException:
-        # Once renamed, its name may still not be durable: what is reported as failed must go.
-        for name in (part, path):
-            with suppress(OSError):
-                if os.path.samestat(os.lstat(name), os.fstat(file.fd)):
-                    discard(name)
+        discard_own(file.fd, part, path)
         raise
     finally:
         file.close()

@@ -393,6 +393,17 @@ def discard(path: str) -> None:
         remove(path)
 
 
+def discard_own(fd: int, *paths: str) -> None:
+    """Discards those of the names that are this open file's.
+
+    Once renamed, its name may still not be durable: what is reported as failed must go.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.lstat(path), os.fstat(fd)):
+                discard(path)
+
+
 @contextlib.contextmanager
 def disk_errors(path: str, action: str) -> Iterator[None]:
     """Makes NotDurableErrors of what a disk says that takes no more, or fails."""

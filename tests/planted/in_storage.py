@@ -277,8 +277,8 @@ NAMES = (
     bug(
         "half-made-export-left",
         "aeordb/backup/sink.py",
-        "                    discard(name)\n",
-        "                    pass\n",
+        "        discard_own(file.fd, part, *(() if over else (path,)))\n",
+        "        pass\n",
         "crash/test_faults.py::test_every_fault[export]",
     ),
     bug(
