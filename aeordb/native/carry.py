@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 from aeordb.native._native import ffi, lib
 from aeordb.native.index import Index
+from aeordb.native.memory import new_unset
 from aeordb.native.pages import PAGE
 from aeordb.native.table import RECORD, check_records
 from aeordb.native.walk import Marks, raise_fault
-
-_new_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class Window(NamedTuple):
@@ -41,7 +40,7 @@ class Plan:
         self._index = index
         self._paths, self._system = paths, system
         self.count = len(marks)
-        self._items: Any = _new_unset("struct aeor_plan_item[]", max(1, self.count))
+        self._items: Any = new_unset("struct aeor_plan_item[]", max(1, self.count))
         sums: Any = ffi.new("struct aeor_plan_sums *")
         fault: Any = ffi.new("struct aeor_fault *")
         code = lib.aeor_plan_fill(
@@ -102,8 +101,8 @@ class Image:
     __slots__ = ("buffer", "entries", "latest", "length", "records")
 
     def __init__(self) -> None:
-        self.buffer: Any = _new_unset("uint8_t[]", 1)
-        self.records: Any = _new_unset("uint8_t[]", 1)
+        self.buffer: Any = new_unset("uint8_t[]", 1)
+        self.records: Any = new_unset("uint8_t[]", 1)
         self.length = 0
         self.entries = 0
         self.latest = 0
@@ -111,9 +110,9 @@ class Image:
     def reserve(self, length: int, entries: int) -> None:
         """Room for so many bytes and entries; what was there is lost."""
         if len(self.buffer) < length:
-            self.buffer = _new_unset("uint8_t[]", length)
+            self.buffer = new_unset("uint8_t[]", length)
         if len(self.records) < entries * RECORD:
-            self.records = _new_unset("uint8_t[]", entries * RECORD)
+            self.records = new_unset("uint8_t[]", entries * RECORD)
 
     def data(self) -> memoryview:
         """The bytes; valid until the next use."""

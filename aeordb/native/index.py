@@ -8,14 +8,12 @@ from ._native import ffi, lib
 from .entries import Entry, entry_fault
 from .faults import MapFault, NativeFault, PageFault
 from .map import Map, fetch_located
+from .memory import new_unset
 from .pages import page_of
 from .table import RECORD, Table, check_key
 
 SCRATCH = 260 << 10  # entries up to this total length, and so most chunks, are read in one call
 PAGES_AT_ONCE = 512
-
-# Memory that is written before anybody reads it.
-_new_buffer = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 # (hit, buffer, its bytes), for whoever reads next: pop and append are atomic, so that each thread
@@ -155,7 +153,7 @@ class Index:
         """
         count = len(keys) // 32
         room = capacity + lib.AEOR_CHUNK_FRAME
-        out: Any = _new_buffer("uint8_t[]", room)
+        out: Any = new_unset("uint8_t[]", room)
         lengths: Any = ffi.new("uint32_t[]", count)
         done = lib.aeor_index_chunks(self._index, keys, count, out, room, lengths)
         data = memoryview(ffi.buffer(out))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from aeordb.native._native import ffi, lib
 from aeordb.native.faults import CountFault, MapFault
 from aeordb.native.index import Index
+from aeordb.native.memory import new_unset
 from aeordb.native.pages import Checkpoint, new_checkpoint
 from aeordb.native.table import RECORD, check_records
 from aeordb.native.walk import Marks, raise_fault
@@ -19,7 +20,6 @@ R = TypeVar("R")
 # A survey goes through the pages in so many parts, or fewer.
 _PARTS: Final = 8
 _PAGES_LEAST: Final = 512
-_new_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class Survey(NamedTuple):
@@ -147,7 +147,7 @@ class Ranges:
     def join(cls, parts: list[Ranges]) -> Ranges:
         """Those of some."""
         count = sum(len(part) for part in parts)
-        data: Any = _new_unset("struct aeor_range[]", max(1, count))
+        data: Any = new_unset("struct aeor_range[]", max(1, count))
         at = 0
         for part in parts:
             ffi.memmove(data + at, part._data, len(part) * ffi.sizeof("struct aeor_range"))
@@ -162,13 +162,13 @@ class Ranges:
 
     def above(self, least: int) -> list[tuple[int, int]]:
         """(offset, length) of those of `least` bytes or more."""
-        out: Any = _new_unset("struct aeor_range[]", max(1, self._count))
+        out: Any = new_unset("struct aeor_range[]", max(1, self._count))
         count = lib.aeor_ranges_above(self._data, self._count, least, out)
         return [(int(one.offset), int(one.length)) for one in out[0:count]]
 
     def records(self) -> bytes:
         """The ranges as void records of a hot tail."""
-        out: Any = _new_unset("uint8_t[]", max(1, 13 * self._count))
+        out: Any = new_unset("uint8_t[]", max(1, 13 * self._count))
         lib.aeor_ranges_records(self._data, self._count, out)
         records: bytes = ffi.buffer(out, 13 * self._count)[:]
         return records
@@ -247,7 +247,7 @@ def _gather(
 ) -> tuple[Any, int, bytes]:
     """(items, how many, large ones): the live entries that begin in these bins, by offset."""
     ends = list(accumulate(found.bins[bins.start : bins.stop]))
-    items: Any = _new_unset("uint64_t[]", max(1, ends[-1]))
+    items: Any = new_unset("uint64_t[]", max(1, ends[-1]))
     following: Any = ffi.new("uint64_t[]", [0, *ends[:-1]])
     limits: Any = ffi.new("uint64_t[]", ends)
     gather: Any = ffi.new("struct aeor_gather *")
@@ -284,7 +284,7 @@ def _sort_out(
 ) -> Rooms:
     held: Any = ffi.new("uint64_t *")
     count = items[2]
-    out: Any = _new_unset("struct aeor_room[]", count + 1)
+    out: Any = new_unset("struct aeor_room[]", count + 1)
     code = lib.aeor_sweep_rooms(
         index.pointer.map,
         index.pointer.map_length,
@@ -300,8 +300,8 @@ def _sort_out(
     )
     if code != lib.AEOR_OK:
         raise MapFault
-    ranges: Any = _new_unset("struct aeor_range[]", count + 1)
-    special: Any = _new_unset("struct aeor_room[]", count + 1)
+    ranges: Any = new_unset("struct aeor_range[]", count + 1)
+    special: Any = new_unset("struct aeor_room[]", count + 1)
     sums: Any = ffi.new("struct aeor_sorted *")
     lib.aeor_sweep_sort(out, held[0], ranges, special, sums)
     rows = [

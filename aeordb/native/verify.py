@@ -9,6 +9,7 @@ from aeordb.native._native import ffi, lib
 from aeordb.native.faults import EntryFault, MapFault, NodeFault, PageFault, WalkFault
 from aeordb.native.index import PAGES_AT_ONCE, Index
 from aeordb.native.map import Map
+from aeordb.native.memory import new_unset
 from aeordb.native.walk import PLACE, Marks, Walk, raise_fault
 
 GAP: Final[int] = lib.AEOR_FOUND_GAP
@@ -53,7 +54,6 @@ _TABLE_ROWS = 1 << 16
 
 
 # What is allocated so is filled as far as it is looked at.
-_new_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class Row(NamedTuple):
@@ -121,7 +121,7 @@ def log_windows(source: Map, start: int, end: int, most: int) -> Iterator[Window
     capacity = min(_ENTRIES, (end - start) // 64 + 1)
     count: Any = ffi.new("uint64_t *")
     while scan.offset < end:
-        entries: Any = _new_unset("struct aeor_log_entry[]", capacity)
+        entries: Any = new_unset("struct aeor_log_entry[]", capacity)
         before = scan.offset
         if lib.aeor_log_window(scan, most, entries, capacity, count) != lib.AEOR_OK:
             raise MapFault(scan.offset, end - scan.offset)
@@ -178,7 +178,7 @@ class Verification:
         """Verifies a window's entries; from any thread. Where the file cannot be read, each of its
         entries is tried alone."""
         capacity = lib.AEOR_VERIFY_ROWS * window.count
-        rows: Any = _new_unset("struct aeor_verify_row[]", capacity)
+        rows: Any = new_unset("struct aeor_verify_row[]", capacity)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         code = lib.aeor_verify_window(
             self._verify, window.entries, window.count, rows, capacity, sums
@@ -213,7 +213,7 @@ class Verification:
 
         Its live records are the entries of the sums. Raises PageFault, MapFault.
         """
-        rows: Any = _new_unset("struct aeor_verify_row[]", _PAGE_ROWS)
+        rows: Any = new_unset("struct aeor_verify_row[]", _PAGE_ROWS)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         bad: Any = ffi.new("uint64_t *")
         last = min(first + PAGES_AT_ONCE, self.index.pages)
@@ -227,7 +227,7 @@ class Verification:
     def tables(self) -> tuple[list[Row], Sums]:
         """The same for the records that are not in pages."""
         capacity = min(_TABLE_ROWS, 2 * sum(len(table) for table in self.index.tables) + 1)
-        rows: Any = _new_unset("struct aeor_verify_row[]", capacity)
+        rows: Any = new_unset("struct aeor_verify_row[]", capacity)
         sums: Any = ffi.new("struct aeor_verify_sums *")
         lib.aeor_verify_tables(self._verify, rows, capacity, sums)
         return _rows(rows, capacity, sums), _sums(sums)
@@ -238,7 +238,7 @@ class Verification:
         A row's key is the path key, its `length` the folder's number. Raises MapFault.
         """
         count = len(places) // PLACE
-        rows: Any = _new_unset("struct aeor_verify_row[]", max(1, count))
+        rows: Any = new_unset("struct aeor_verify_row[]", max(1, count))
         sums: Any = ffi.new("struct aeor_verify_sums *")
         code = lib.aeor_verify_places(self._verify, places, count, rows, count, sums)
         if code == lib.AEOR_ERR_MEMORY:
