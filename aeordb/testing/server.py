@@ -107,24 +107,28 @@ def serve(path: Path) -> Iterator[Server]:
         )
         try:
             assert process.stdout is not None
-            yield Server(_ready(process.stdout, log)["url"], path, root_key)
+            yield Server(ready(process.stdout, log)["url"], path, root_key)
         finally:
-            code = _end(process)
+            code = end(process)
         if code != 0:
-            raise RuntimeError(f"the server ended with {code}: {_text(log)}")
+            raise RuntimeError(f"the server ended with {code}: {text_of(log)}")
 
 
-def _ready(stdout: IO[bytes], log: IO[bytes]) -> dict[str, str]:
-    """What the server says once it listens: one JSON object, over several lines or in one."""
+def ready(stdout: IO[bytes], log: IO[bytes]) -> dict[str, str]:
+    """What the server says once it listens: one JSON object, over several lines or in one.
+
+    Raises RuntimeError with the log if it ends before.
+    """
     text = ""
     while line := stdout.readline().decode():
         text += line
         with contextlib.suppress(ValueError):
             return dict(json.loads(text)["result"])
-    raise RuntimeError(f"the server did not start: {text}{_text(log)}")
+    raise RuntimeError(f"the server did not start: {text}{text_of(log)}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Asks a server to end, and kills one that does not; its exit code."""
     process.send_signal(signal.SIGTERM)
     try:
         process.communicate(timeout=_SECONDS)
@@ -134,7 +138,8 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return process.returncode
 
 
-def _text(log: IO[bytes]) -> str:
+def text_of(log: IO[bytes]) -> str:
+    """What a server has written to its log."""
     log.seek(0)
     return log.read().decode(errors="replace")
 

@@ -2,31 +2,16 @@
 
 import contextlib
 import http.client
-import json
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from aeordb.testing.server import Answer, end, ready, text_of
 from tests.kit.child import ENVIRONMENT
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status, headers with lower case names, and the body."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
 
 
 class Serving:
@@ -60,15 +45,10 @@ class Serving:
         )
         assert self.process.stdout is not None
         try:
-            # The only thing that it prints is one object, over several lines or in one.
-            decoder, text = json.JSONDecoder(), ""
-            while True:
-                line = self.process.stdout.readline().decode()
-                text += line
-                with contextlib.suppress(ValueError):
-                    self.ready = decoder.decode(text)["result"]
-                    break
-                assert line, f"the server did not start: {text}{self._read_log()}"
+            self.ready = ready(self.process.stdout, self._log)
+        except RuntimeError as error:
+            self._end()
+            raise AssertionError(str(error)) from None
         except BaseException:
             self._end()
             raise
@@ -87,21 +67,10 @@ class Serving:
         assert code == 0, f"the server ended with {code}: {self.log}"
 
     def _end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self.log = self._read_log()
+        code = end(self.process)
+        self.log = text_of(self._log)
         self._log.close()
         return code
-
-    def _read_log(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
 
 
 class Line:
