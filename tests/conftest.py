@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.kit.counting import totals
 from tests.kit.fixtures import fixture_path
 from tests.kit.rules import assert_file
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was counted, in all processes of a run (tests/kit/counting.py)."""
+    for name, number in totals(terminalreporter.stats.values()):
+        terminalreporter.write_line(f"{name}: {number}")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash import count
+from tests.kit.counting import note
 from tests.kit.folders import FIRST_TIME
 
 
@@ -24,17 +25,4 @@ def crash_states(request: pytest.FixtureRequest) -> Iterator[None]:
     from all processes of a run."""
     before = count.total()
     yield
-    request.node.user_properties.append((count.PROPERTY, count.total() - before))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [r for rs in terminalreporter.stats.values() for r in rs if hasattr(r, "when")]
-    number = sum(
-        value
-        for report in reports
-        if report.when == "teardown"
-        for name, value in report.user_properties
-        if name == count.PROPERTY
-    )
-    if number:
-        terminalreporter.write_line(f"{count.PROPERTY}: {number}")
+    note(request.node, count.PROPERTY, count.total() - before)

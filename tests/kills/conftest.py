@@ -1,46 +1,23 @@
 """Counts kills and cuts over all tests, for the end of pytest's report."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
 import aeordb
 from aeordb.testing.scenario import Rows
 from tests.crash.judge import rows_of
+from tests.kit.counting import note
 from tests.kit.folders import noise
 
-PREFIX = "torture: "
 Count = Callable[[str], None]
 
 
 @pytest.fixture
 def count(request: pytest.FixtureRequest) -> Count:
     """Counts one thing under a name."""
-    counted: Counter[str] = Counter()
-
-    def add(name: str) -> None:
-        counted[name] += 1
-        key = PREFIX + name
-        others = [item for item in request.node.user_properties if item[0] != key]
-        request.node.user_properties[:] = [*others, (key, counted[name])]
-
-    return add
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says what was counted."""
-    totals: Counter[str] = Counter()
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if getattr(report, "when", None) == "call":
-                for name, number in report.user_properties:
-                    if name.startswith(PREFIX):
-                        totals[name.removeprefix(PREFIX)] += number
-    if totals:
-        terminalreporter.section("kills and cuts")
-        for name, number in sorted(totals.items()):
-            terminalreporter.write_line(f"{number:7} {name}")
+    return partial(note, request.node)
 
 
 @pytest.fixture(scope="session")
