@@ -1,28 +1,12 @@
 """The fuzz targets of the codecs: the kept corpora, and arbitrary bytes."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATH = Path(__file__).resolve().parents[2] / "fuzz" / "python" / "format_targets.py"
+from tests.kit.fuzzing import load_targets
 
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_format_targets", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fuzz = load()
+fuzz = load_targets("format_targets")
 
 
 @pytest.mark.parametrize("name", sorted(fuzz.TARGETS))

@@ -1,32 +1,19 @@
 """The kept recipes of hostile files, and new ones by chance (fuzz/python/hostile_targets.py)."""
 
-import importlib.util
 import random
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from fuzz.python.kit import driver
 from fuzz.python.kit.draft import Draft
 from fuzz.python.kit.recipes import FILES, file_bytes
+from tests.kit.fuzzing import load_targets
 
-PATH = Path(__file__).resolve().parents[2] / "fuzz" / "python" / "hostile_targets.py"
 PARTS = 3
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_hostile_targets", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fuzz = load()
+fuzz = load_targets("hostile_targets")
 
 
 @pytest.fixture(autouse=True)
