@@ -97,6 +97,23 @@ def no_scan() -> Iterator[None]:
         setattr(storage_state, _SCAN, before)
 
 
+def check_commit(path: Path, found: State, *, create: bool = False) -> None:
+    """Another commit works on the database at `path`, and leaves the rest as it was `found`.
+
+    `create`: no cut left a database there, and a new one is made. Raises AssertionError.
+    """
+    model = model_of(found)
+    with (
+        use_layer(QuickLayer()),
+        aeordb.open(path, "x" if create else "r+", jobs=1) as database,
+    ):
+        for name, data in AFTER.items():
+            database.put(name, data)
+            model.put(name, data)
+    with aeordb.open(path, "r", jobs=1) as database:
+        assert state_of(database) == model.state(), "after one more commit"
+
+
 Look = Callable[[bytes, Rows], object]
 """A reader of one's own: gets the file's bytes and HEAD's rows, raises AssertionError."""
 
@@ -246,21 +263,11 @@ class Judge:
             assert rows_of(database.at()) == found[0], "the export holds something else"
 
     def _write(self, image: Image, found: State) -> None:
-        path = self.put(image)
-        with use_layer(QuickLayer()):
-            mode = "r+"
-            if path is None:
-                path, mode, found = self._folder / _IMAGE, "x", ((), ())
-            assert found is not None
-            model = model_of(found)
-            with aeordb.open(path, mode, jobs=1) as database:  # type: ignore[arg-type]
-                for name, data in AFTER.items():
-                    database.put(name, data)
-                    model.put(name, data)
+        place = self.put(image)
+        path = place or self._folder / _IMAGE
+        check_commit(path, ((), ()) if place is None else found, create=place is None)
         findings = list(self._rules(path)) if self._rules is not None else []
         assert not findings, findings[:5]
-        with aeordb.open(path, "r", jobs=1) as database:
-            assert state_of(database) == model.state(), "after one more commit"
         names = {entry.name for entry in os.scandir(self._folder)}
         leftovers = {name for name in names if name.startswith(_IMAGE)} - {_IMAGE, f"{_IMAGE}.lock"}
         assert not leftovers, leftovers

@@ -56,6 +56,10 @@ class Model:
             moved = target + name[len(source) :]
             self.rows[moved] = (moved, kind, size, what)
 
+    def go_to(self, rows: Rows) -> None:
+        """HEAD becomes a version."""
+        self.rows = {row[0]: row for row in rows}
+
     def system(self, *rows: Row) -> None:
         """Keys and configuration: sets these rows."""
         known = {row[0]: row for row in (*self.names.get(SYSTEM, ()), *rows)}
@@ -160,11 +164,11 @@ def drop_snapshot(name: str) -> Step:
 
 def restore(name: str) -> Step:
     """HEAD becomes what a snapshot holds."""
-
-    def note(model: Model) -> None:
-        model.rows = {row[0]: row for row in model.names[name]}
-
-    return Step(f"restore {name}", lambda db: db.snapshots.restore(name), note)
+    return Step(
+        f"restore {name}",
+        lambda db: db.snapshots.restore(name),
+        lambda m: m.go_to(m.names[name]),
+    )
 
 
 def fork(name: str) -> Step:
@@ -178,20 +182,16 @@ def fork(name: str) -> Step:
 
 def promote_fork(name: str) -> Step:
     """HEAD becomes what the fork is."""
-
-    def note(model: Model) -> None:
-        model.rows = {row[0]: row for row in model.names[f"fork {name}"]}
-
-    return Step(f"promote {name}", lambda db: db.forks.promote(name), note)
+    return Step(
+        f"promote {name}",
+        lambda db: db.forks.promote(name),
+        lambda m: m.go_to(m.names[f"fork {name}"]),
+    )
 
 
 def promote(name: str) -> Step:
     """HEAD becomes a snapshot's version."""
-
-    def note(model: Model) -> None:
-        model.rows = {row[0]: row for row in model.names[name]}
-
-    return Step(f"promote {name}", lambda db: db.promote(name), note)
+    return Step(f"promote {name}", lambda db: db.promote(name), lambda m: m.go_to(m.names[name]))
 
 
 def make_key(label: str) -> Step:

@@ -54,7 +54,7 @@ class Backups:
 
         def note(model: Model) -> None:
             if promote:
-                model.rows = {row[0]: row for row in self.rows}
+                model.go_to(self.rows)
             elif model.head() != self.rows:
                 model.names[f"imported-{self.version[:12]}"] = self.rows
 
@@ -64,7 +64,7 @@ class Backups:
         """Makes the imported version the current one; the snapshot that kept it goes."""
 
         def note(model: Model) -> None:
-            model.rows = {row[0]: row for row in self.rows}
+            model.go_to(self.rows)
             model.names.pop(f"imported-{self.version[:12]}", None)
 
         return Step("promote", lambda db: db.promote(self.version), note)

@@ -80,17 +80,13 @@ def _export(output: str) -> Step:
 def _import(path: str, promote: bool, backups: Backups) -> Step:
     def note(model: Model) -> None:
         if promote:
-            _become(model, backups[path][1])
+            model.go_to(backups[path][1])
 
     return Step("import", lambda db: db.import_(path, promote=promote), note)
 
 
 def _promote(path: str, version: str, backups: Backups) -> Step:
-    return Step("promote", lambda db: db.promote(version), lambda m: _become(m, backups[path][1]))
-
-
-def _become(model: Model, rows: Rows) -> None:
-    model.rows = {row[0]: row for row in rows}
+    return Step("promote", lambda db: db.promote(version), lambda m: m.go_to(backups[path][1]))
 
 
 _STEPS: dict[str, Callable[..., Step]] = {

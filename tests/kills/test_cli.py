@@ -86,7 +86,7 @@ def draw(rng: random.Random, model: Model, folder: Path, backups: Backups) -> Co
             backup = rng.choice(sorted(backups))
             return Command(
                 ["import", "--file", backup, "--promote"],
-                lambda m: setattr(m, "rows", {row[0]: row for row in backups[backup][1]}),
+                lambda m: m.go_to(backups[backup][1]),
             )
         case "new":
             backup, other = rng.choice(sorted(backups)), folder / "other.aeordb"
@@ -115,7 +115,7 @@ def draw(rng: random.Random, model: Model, folder: Path, backups: Backups) -> Co
             name = rng.choice(names)
             return Command(
                 ["snapshot", "restore", name],
-                lambda m: setattr(m, "rows", {row[0]: row for row in m.names[name]}),
+                lambda m: m.go_to(m.names[name]),
             )
 
 

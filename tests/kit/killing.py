@@ -49,6 +49,10 @@ class KillingLayer(OsLayer):
         self._count()
         super().punch(fd, offset, length)
 
+    def mkdir(self, path: str) -> None:
+        self._count()
+        super().mkdir(path)
+
     def rename_noreplace(self, source: str, target: str) -> None:
         self._count()
         super().rename_noreplace(source, target)

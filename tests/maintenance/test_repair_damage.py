@@ -234,7 +234,7 @@ def test_without_a_header_head_is_the_newest_complete_root(path: Path, model: Mo
     label = f"snapshot {report.kept_as}"
     assert [(x.path, x.versions) for x in report.lost] == [("/new.bin", (label,))]
     kept = without(model, "/new.bin").head()
-    model.rows = {row[0]: row for row in older}
+    model.go_to(older)
     model.names[report.kept_as] = kept
     assert state(report) == model.state()
 
