@@ -267,29 +267,45 @@ int aeor_index_read(const struct aeor_index *index, const uint8_t *key, uint8_t 
     return AEOR_OK;
 }
 
-_Static_assert((int)AEOR_CHUNK_FRAME == AEOR_ENTRY_START + AEOR_HASH, "what stands before a value");
+/* The bytes of a plain chunk; false if it is none, is bad or does not fit. The key asked for covers
+ * all that the integrity hash does: it is the entry's key, the type is known, and the address is made
+ * of the value. So one pass over the bytes checks both. */
+static bool read_chunk(const struct aeor_index *index, const uint8_t *key, uint8_t *out,
+                       uint64_t capacity, uint32_t *length) {
+    static const uint8_t prefix[] = {'c', 'h', 'u', 'n', 'k', ':'};
+    struct aeor_hit hit;
+    struct aeor_entry entry;
+    aeor_blake3_hasher hasher;
+    uint8_t frame[AEOR_ENTRY_START + AEOR_HASH], address[AEOR_HASH];
+    if (aeor_index_find(index, key, &hit) != AEOR_OK || hit.total_length < sizeof frame ||
+        !aeor_inside(hit.offset, hit.total_length, index->map_length) ||
+        aeor_map_copy(frame, index->map, index->map_length, hit.offset, sizeof frame) != AEOR_OK ||
+        aeor_entry_parse(frame, hit.offset, &entry) != AEOR_OK) {
+        return false;
+    }
+    if (entry.total_length != hit.total_length || entry.key_length != AEOR_HASH ||
+        memcmp(frame + AEOR_ENTRY_START, key, AEOR_HASH) != 0 || entry.type != AEOR_TYPE_CHUNK ||
+        entry.compression != 0 || entry.value_length > capacity) {
+        return false;
+    }
+    if (aeor_map_copy(out, index->map, index->map_length, hit.offset + sizeof frame,
+                      entry.value_length) != AEOR_OK) {
+        return false;
+    }
+    aeor_blake3_init(&hasher);
+    *length = entry.value_length;
+    return aeor_blake3_update(&hasher, prefix, sizeof prefix) == AEOR_OK &&
+           aeor_blake3_update(&hasher, out, entry.value_length) == AEOR_OK &&
+           aeor_blake3_digest(&hasher, address) == AEOR_OK && memcmp(address, key, AEOR_HASH) == 0;
+}
 
 uint64_t aeor_index_chunks(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
                            uint8_t *out, uint64_t capacity, uint32_t *lengths) {
-    static const uint8_t prefix[] = {'c', 'h', 'u', 'n', 'k', ':'};
     uint64_t done = 0;
-    for (; done < count && capacity > AEOR_CHUNK_FRAME; done++) {
-        const uint8_t *key = keys + done * AEOR_HASH;
-        struct aeor_hit hit;
-        uint8_t address[AEOR_HASH];
-        if (aeor_index_read(index, key, out, capacity, &hit) != AEOR_OK) break;
-        if (hit.type != AEOR_TYPE_CHUNK || hit.compression != 0) break;
-        /* Over the key's last bytes: what is hashed adjoins. */
-        memcpy(out + hit.value_at - sizeof prefix, prefix, sizeof prefix);
-        if (aeor_blake3(out + hit.value_at - sizeof prefix, sizeof prefix + hit.value_length,
-                        address) != AEOR_OK ||
-            memcmp(address, key, AEOR_HASH) != 0) {
-            break;
-        }
-        memmove(out, out + hit.value_at, hit.value_length);
-        lengths[done] = hit.value_length;
-        out += hit.value_length;
-        capacity -= hit.value_length;
+    for (; done < count; done++) {
+        if (!read_chunk(index, keys + done * AEOR_HASH, out, capacity, &lengths[done])) break;
+        out += lengths[done];
+        capacity -= lengths[done];
     }
     return done;
 }

@@ -6,7 +6,7 @@
 #include "page.h"
 
 /* cdef */
-enum { AEOR_INDEX_TABLES = 4, AEOR_CHUNK_FRAME = 95 };
+enum { AEOR_INDEX_TABLES = 4 };
 
 /* All pointers are the caller's and outlive the index. */
 struct aeor_index {
@@ -59,9 +59,9 @@ int aeor_index_read(const struct aeor_index *index, const uint8_t *key, uint8_t 
                     uint64_t capacity, struct aeor_hit *hit);
 
 /* Fills `out` with the values of the first of `count` chunks, one after the other, and `lengths` with
- * their lengths; returns how many.  Each is verified, its address too.  It stops before a chunk that
- * is compressed, a system's, missing, bad, or larger than what is left of `capacity` (with
- * AEOR_CHUNK_FRAME bytes before it): aeor_index_read() says which. */
+ * their lengths; returns how many. Each is checked against its address. It stops before a chunk that
+ * is compressed, a system's, missing, bad, or larger than what is left of `capacity`:
+ * aeor_index_read() says which. */
 uint64_t aeor_index_chunks(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
                            uint8_t *out, uint64_t capacity, uint32_t *lengths);
 

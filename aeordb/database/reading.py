@@ -16,6 +16,7 @@ from aeordb.format import constants as c
 from aeordb.format.nodes import Child
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.protocols import Reader
+from aeordb.tree.file_blocks import FileBlocks
 from aeordb.tree.paths import TreePath, parse_path
 from aeordb.tree.reading import read_file, read_record
 from aeordb.tree.relocate import read_symlink
@@ -83,6 +84,11 @@ class View:
         place, child = self._file(path)
         record = read_record(self._reader, child, place)
         return cast(BinaryIO, open_file(self._reader, record, jobs=2))
+
+    def blocks(self, path: Path, first: int, length: int) -> FileBlocks:
+        """A part of a file, which must have it, in blocks for several threads at once."""
+        place, child = self._file(path)
+        return FileBlocks(self._reader, read_record(self._reader, child, place), first, length)
 
     def list(
         self,

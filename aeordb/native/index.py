@@ -145,23 +145,19 @@ class Index:
             return fetch_located(index.map, index.map_length, *place, key)
         raise self._fault(code, hit, key)
 
-    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
-        """The values of the first of some chunks, each verified, and its address too.
+    def read_chunks(self, keys: bytes, capacity: int) -> tuple[memoryview, list[int]]:
+        """The values of the first of some chunks, each checked against its address: (all of them,
+        one after the other; the length of each).
 
         `keys` stand one after the other; the values have at most `capacity` bytes together. It
         stops before a chunk that is compressed, a system's, missing or bad: `read` says which.
         """
         count = len(keys) // 32
-        room = capacity + lib.AEOR_CHUNK_FRAME
-        out: Any = new_unset("uint8_t[]", room)
+        out: Any = new_unset("uint8_t[]", max(1, capacity))
         lengths: Any = ffi.new("uint32_t[]", count)
-        done = lib.aeor_index_chunks(self._index, keys, count, out, room, lengths)
-        data = memoryview(ffi.buffer(out))
-        values, at = [], 0
-        for length in lengths[0:done]:
-            values.append(data[at : at + length].toreadonly())
-            at += length
-        return values
+        done = lib.aeor_index_chunks(self._index, keys, count, out, capacity, lengths)
+        found = list(lengths[0:done])
+        return memoryview(ffi.buffer(out))[: sum(found)].toreadonly(), found
 
     def scan(self, kv_type: int | None = None) -> Iterator[bytes]:
         """The live records (46 bytes each) of a KV type, or of all: the tables', then by page."""

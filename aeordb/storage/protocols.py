@@ -63,9 +63,9 @@ class Reader(Protocol):
 class ChunkReader(Reader, Protocol):
     """A reader that gives many chunks in one call."""
 
-    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
+    def read_chunks(self, keys: bytes, capacity: int) -> tuple[memoryview, list[int]]:
         """The bytes of the first of these chunks (keys of 32 bytes, one after the other), at most
-        `capacity` together, each with its integrity hash and its address checked.
+        `capacity` together, each checked against its address: all bytes, and each chunk's length.
 
         It stops before a chunk that is compressed, a system's, missing or damaged; the others are
         to be read one by one.

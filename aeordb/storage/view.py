@@ -122,7 +122,7 @@ class View:
             )
         return entry
 
-    def read_chunks(self, keys: bytes, capacity: int) -> list[memoryview]:
+    def read_chunks(self, keys: bytes, capacity: int) -> tuple[memoryview, list[int]]:
         """The bytes of the first of these chunks, as far as they can be had without more ado."""
         self._check()
         return self.index.read_chunks(keys, capacity)

@@ -28,7 +28,7 @@ from aeordb.tree.directory import at_path
 # The most that zstd can make of one byte: 128 KiB from a block of four.
 _EXPANSION_MAX: Final = 32_768
 _STEP: Final = c.CHUNK_LENGTH
-_AHEAD_CHUNKS: Final = 4
+_BLOCK_CHUNKS: Final = 4
 
 # Up to this length it costs less to put the prefix before the bytes than to hash in two parts.
 _COPIED: Final = 32_768
@@ -115,7 +115,7 @@ def load_ahead(
 ) -> Generator[Buffer, None, None]:
     """The chunks from number `first` on, the next ones read by threads meanwhile."""
     count, size = record.chunk_count, record.size
-    if (jobs == 1 and pool is None) or count - first < 2 * _AHEAD_CHUNKS:
+    if (jobs == 1 and pool is None) or count - first < 2 * _BLOCK_CHUNKS:
         for index in range(first, count):
             yield load_chunk(reader, record, index, size)
         return
@@ -123,7 +123,7 @@ def load_ahead(
     threads = pool or own
     assert threads is not None
     pending: deque[Future[list[Buffer]]] = deque()
-    starts = iter(range(first, count, _AHEAD_CHUNKS))
+    starts = iter(range(first, count, _BLOCK_CHUNKS))
     try:
         for start in starts:
             pending.append(threads.submit(_load_some, reader, record, start))
@@ -139,14 +139,30 @@ def load_ahead(
 
 
 def _load_some(reader: Reader, record: FileRecord, first: int) -> list[Buffer]:
-    last = min(first + _AHEAD_CHUNKS, record.chunk_count)
+    count = min(_BLOCK_CHUNKS, record.chunk_count - first)
+    block, lengths = load_plain(reader, record, first, count)
     chunks: list[Buffer] = []
-    if isinstance(reader, ChunkReader):
-        keys = record.chunk_keys[first * c.HASH_LENGTH : last * c.HASH_LENGTH]
-        chunks += reader.read_chunks(keys, min((last - first) * _STEP, record.size))
-    for index in range(first + len(chunks), last):
+    at = 0
+    for length in lengths:
+        chunks.append(block[at : at + length])
+        at += length
+    for index in range(first + len(chunks), first + count):
         chunks.append(load_chunk(reader, record, index, record.size))
     return chunks
+
+
+def load_plain(
+    reader: Reader, record: FileRecord, first: int, count: int
+) -> tuple[memoryview, list[int]]:
+    """The chunks from number `first` on, as far as they can be had in one go: their bytes, one
+    after the other, and their lengths.
+
+    It stops before one that is compressed or bad, which `load_chunk` reads or complains of.
+    """
+    if not isinstance(reader, ChunkReader):
+        return memoryview(b""), []
+    keys = record.chunk_keys[first * c.HASH_LENGTH : (first + count) * c.HASH_LENGTH]
+    return reader.read_chunks(keys, min(count * _STEP, record.size))
 
 
 def load_chunk(reader: Reader, record: FileRecord, index: int, limit: int) -> bytes:

@@ -82,6 +82,15 @@ class StoredFile(io.RawIOBase):
         self._position = position
         return position
 
+    def locate(self) -> tuple[int, int]:
+        """The number of the chunk that the position lies in, and the offset of its first byte.
+
+        The position is before the end.
+        """
+        self._check_open()
+        self._move()
+        return self._index, self._start
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fills `buffer` up to the end of the chunk at hand; 0 only at the end of the file."""
         self._check_open()

@@ -8,6 +8,7 @@ import pytest
 import aeordb
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
+from aeordb.storage.protocols import ChunkReader
 from aeordb.tree.reading import iter_chunks, read_record
 from tests.kit.folders import CHUNK_SIZE, noise, prose
 
@@ -29,21 +30,28 @@ def keys_of(db: aeordb.Database, path: str) -> bytes:
     return read_record(db.reader(), child, path).chunk_keys
 
 
+def read(reader: ChunkReader, keys: bytes, capacity: int) -> list[bytes]:
+    block, lengths = reader.read_chunks(keys, capacity)
+    starts = [sum(lengths[:number]) for number in range(len(lengths))]
+    assert len(block) == sum(lengths)
+    return [bytes(block[at : at + length]) for at, length in zip(starts, lengths, strict=True)]
+
+
 def test_they_come_in_order_as_far_as_there_is_room(database: aeordb.Database) -> None:
     keys, reader = keys_of(database, "/noise"), database.reader()
-    assert [bytes(x) for x in reader.read_chunks(keys, len(DATA))] == PIECES
-    assert [bytes(x) for x in reader.read_chunks(keys, len(DATA) - 1)] == PIECES[:-1]
-    assert [bytes(x) for x in reader.read_chunks(keys[64:128], 2 * CHUNK_SIZE)] == PIECES[2:4]
-    assert reader.read_chunks(b"", 10) == []
-    assert reader.read_chunks(keys, 0) == []
+    assert read(reader, keys, len(DATA)) == PIECES
+    assert read(reader, keys, len(DATA) - 1) == PIECES[:-1]
+    assert read(reader, keys[64:128], 2 * CHUNK_SIZE) == PIECES[2:4]
+    assert read(reader, b"", 10) == []
+    assert read(reader, keys, 0) == []
 
 
 def test_they_end_before_one_that_is_missing_or_compressed(database: aeordb.Database) -> None:
     keys, reader = keys_of(database, "/noise"), database.reader()
     packed = keys_of(database, "/prose")[:32]
     for other in (bytes(32), packed):
-        found = reader.read_chunks(keys[:96] + other + keys[96:128], len(DATA))
-        assert [bytes(x) for x in found] == PIECES[:3]
+        found = read(reader, keys[:96] + other + keys[96:128], len(DATA))
+        assert found == PIECES[:3]
 
 
 def test_they_end_before_one_of_another_address_or_type(database: aeordb.Database) -> None:
@@ -55,7 +63,7 @@ def test_they_end_before_one_of_another_address_or_type(database: aeordb.Databas
     reader = database.reader()
     for other in (b"\1" * 32, b"\2" * 32):
         assert reader.read(other) is not None
-        assert [bytes(x) for x in reader.read_chunks(keys[:32] + other, len(DATA))] == PIECES[:1]
+        assert read(reader, keys[:32] + other, len(DATA)) == PIECES[:1]
 
 
 @pytest.mark.parametrize("number", [0, 5, COUNT - 1])
@@ -68,8 +76,7 @@ def test_a_damaged_one_is_an_error_with_the_path(number: int, tmp_path: Path) ->
     path.write_bytes(content)
     with aeordb.open(path, "r", jobs=2) as db:
         keys = keys_of(db, "/noise")
-        found = db.reader().read_chunks(keys, len(DATA))
-        assert [bytes(x) for x in found] == PIECES[:number]
+        assert read(db.reader(), keys, len(DATA)) == PIECES[:number]
         with db.at("HEAD").open("/noise") as file, pytest.raises(DamagedError) as caught:
             file.read()
         assert caught.value.path == "/noise"

@@ -17,7 +17,7 @@ from aeordb.server.errors import BusyError
 from aeordb.server.openapi import fails
 from aeordb.server.paths import version_of
 from aeordb.server.routes.models import Imported, Promoted
-from aeordb.server.streams import Stream
+from aeordb.server.streams import Stream, WholeFile
 from aeordb.server.uploads import Body, Model, json_body, receive, such_as, takes
 
 if TYPE_CHECKING:
@@ -248,7 +248,8 @@ async def _write(
     }
     length = os.fstat(fd).st_size
     file = os.fdopen(fd, "rb", buffering=0)
-    return Stream(threads, state.memory, file.read, length, close=file.close, headers=headers)
+    source = WholeFile(file)
+    return Stream(threads, state.memory, source, length, close=file.close, headers=headers)
 
 
 def _to_disk(body: Body, folder: BackupDir) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from aeordb.server.paths import file_path, view_of
 from aeordb.server.routes.models import Deleted, Entry
 from aeordb.server.streams import BLOCK, Stream
 from aeordb.server.uploads import Body, receive
+from aeordb.tree.file_blocks import FileBlocks
 from aeordb.tree.paths import TreePath
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class _Found:
     last: int
     whole: bool
     data: bytes | None = None
-    file: BinaryIO | None = None
+    blocks: FileBlocks | None = None
 
 
 @router.put(
@@ -160,20 +161,11 @@ async def get_file(
         return found
     headers = _headers(found)
     status = 200 if found.whole else 206
-    if found.file is None:
+    if found.blocks is None:
         return Response(found.data, status, headers)
-    file = found.file
-    length = found.last - found.first + 1
     state = request.app.state
-    return Stream(
-        state.threads,
-        state.memory,
-        file.read,
-        length,
-        close=file.close,
-        status=status,
-        headers=headers,
-    )
+    length = found.last - found.first + 1
+    return Stream(state.threads, state.memory, found.blocks, length, status=status, headers=headers)
 
 
 @router.head("/files/{path:path}", response_model=None, responses={200: _HEADERS, **_READ})
@@ -250,13 +242,12 @@ async def _look_up(
         first, last, whole = _part(headers, stat)
         if not read:
             return _Found(stat, first, last, whole)
-        file = view.open(stat.path)
-        if last - first < _SMALL:
-            with file:
-                file.seek(first)
-                return _Found(stat, first, last, whole, file.read(last - first + 1))
-        file.seek(first)
-        return _Found(stat, first, last, whole, file=file)
+        if last - first >= _SMALL:
+            blocks = view.blocks(stat.path, first, last - first + 1)
+            return _Found(stat, first, last, whole, blocks=blocks)
+        with view.open(stat.path) as file:
+            file.seek(first)
+            return _Found(stat, first, last, whole, file.read(last - first + 1))
 
     found: _Found | Response = await request.app.state.threads.run(look)
     return found
