@@ -19,6 +19,7 @@ from aeordb.errors import AeorDBError
 from aeordb.server import logs
 from aeordb.server.app import create_app
 from aeordb.server.connection import Connection
+from aeordb.server.priority import hurry
 from aeordb.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Server:
             create_app(database, settings),
             http=type("Connection", (Connection,), {"limits": limits}),
             ws="none",
-            loop="asyncio",
+            loop="uvloop",
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -90,7 +91,6 @@ class Server:
             proxy_headers=False,
             timeout_keep_alive=int(limits.idle_seconds),
             timeout_graceful_shutdown=int(limits.stop_seconds),
-            h11_max_incomplete_event_size=limits.header_bytes,
         )
         self._settings = settings
         self._sock = sock
@@ -101,6 +101,7 @@ class Server:
         logs.set_up(self._settings.log_format)
         _allow_files(self._settings.limits.connections)
         sys.setswitchinterval(_SWITCH_SECONDS)
+        hurry()
         self._server.run([self._sock])
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """Too slow, too much, too many: each has its answer, and a client that behaves notices nothing."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -13,6 +14,7 @@ from aeordb.server.settings import Limits
 from tests.kit.serving import Line, Serving
 
 Serve = Callable[[Limits], "contextmanager[tuple[str, int]]"]
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 PUT = b"PUT /files/x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
@@ -161,6 +163,68 @@ def test_no_memory_left_means_the_disk(limited: Serve) -> None:
         for size in (10, 100, 101, 100_000, 3_000_000):
             assert ask("PUT", b"/files/x", {}, b"x" * size).status in (200, 201)
             assert len(ask("GET", b"/files/x").body) == size
+
+
+def test_headers_are_bounded_however_they_come(limited: Serve) -> None:
+    """Many small ones, one in many parts, one behind another request's body; what fits, fits."""
+    with limited(Limits(header_bytes=2_000)) as address:
+        request = b"GET /files/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        many = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 40) for number in range(60))
+        body = b"Content-Length: 50000\r\n\r\n" + b"z" * 50_000
+        for said in (
+            request + many + b"\r\n",
+            b"GET /files/" + b"p" * 3_000 + b" HTTP/1.1\r\n\r\n",
+        ):
+            sock = connect(address)
+            sock.sendall(said)
+            assert until_closed(sock).startswith(b"HTTP/1.1 400 ")
+            # The request before gets its answer in any case.
+            sock = connect(address)
+            sock.sendall(PUT + body + said)
+            answers = until_closed(sock)
+            assert answers.startswith(b"HTTP/1.1 20")
+            assert b"/files/ " not in answers
+        sock = connect(address)
+        sock.sendall(request)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(100):
+                sock.sendall(b"X-Part: " + b"p" * 50)
+        assert until_closed(sock)[:13] in (b"HTTP/1.1 400 ", b"")
+        # A long body does not count, nor do the headers of the request before.
+        with connect(address) as sock:
+            sock.sendall((PUT + body) * 3 + request + b"X: " + b"x" * 1_500)
+            sock.sendall(b"\r\nConnection: close\r\n\r\n")
+            said = until_closed(sock)
+        assert said.count(b"HTTP/1.1 20") == 4
+
+
+def test_a_request_for_another_protocol_is_answered_in_this_one(served: Serving) -> None:
+    """As clients send it that would rather speak HTTP/2: a body is a body all the same."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with Line(served.address) as ask:
+        assert ask("PUT", b"/files/x", {}, b"there").status == 201
+    get = b"GET /files/x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    for body in (b"Content-Length: 3\r\n\r\nnew", CHUNKED + b"3\r\nnew\r\n0\r\n\r\n"):
+        sock = connect(served.address)
+        requests = get + upgrade + b"\r\n" + PUT + upgrade + body
+        for part in (requests[:150], requests[150:], get + b"Connection: close\r\n\r\n"):
+            sock.sendall(part)
+        said = until_closed(sock)
+        assert said.count(b"HTTP/1.1 200 ") == 3
+        assert said.endswith(b"new")
+    sock = connect(served.address)
+    sock.sendall(b"CONNECT other:80 HTTP/1.1\r\nHost: other\r\n\r\nanything")
+    assert until_closed(sock).startswith(b"HTTP/1.1 400 ")
+
+
+def test_several_requests_at_once_are_answered_in_turn(served: Serving) -> None:
+    with connect(served.address) as sock:
+        puts = [PUT + b"Content-Length: 1\r\n\r\n%d" % number for number in range(9)]
+        last = b"GET /files/x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        sock.sendall(b"".join(puts) + last)
+        said = until_closed(sock)
+    assert said.count(b"HTTP/1.1 20") == 10
+    assert said.endswith(b"8")
 
 
 def test_what_is_no_http(served: Serving) -> None:
