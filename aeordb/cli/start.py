@@ -83,6 +83,7 @@ def command(
     end.
     """
     try:
+        from aeordb.server.priority import jobs
         from aeordb.server.run import Server, listen, url_of
         from aeordb.server.settings import Limits, Settings
     except ModuleNotFoundError as error:
@@ -104,7 +105,7 @@ def command(
         limits=Limits(upload_bytes=max_upload),
     ).check()
     created = not os.path.lexists(shell.database)
-    with listen(settings) as sock, shell.open("a") as db:
+    with listen(settings) as sock, shell.open("a", jobs=jobs()) as db:
         key = None
         if auth == "self":
             with contextlib.suppress(UsageError):  # it has one

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from aeordb.server.errors import BusyError
+from aeordb.server.priority import give_way
 from aeordb.server.settings import Limits
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _SHORT: Final = 16
-_NICE: Final = 10
-
-
-def _give_way() -> None:
-    """Lets requests go before this thread, and those that it starts."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class UntilStopped:
@@ -50,7 +41,7 @@ class Threads:
     def __init__(self, limits: Limits) -> None:
         self.progress = UntilStopped()
         self._short = ThreadPoolExecutor(_SHORT, "aeordb-short")
-        self._long = ThreadPoolExecutor(limits.long_jobs, "aeordb-long", _give_way)
+        self._long = ThreadPoolExecutor(limits.long_jobs, "aeordb-long", give_way)
         self._long_free = limits.long_jobs
         self._writer = ThreadPoolExecutor(1, "aeordb-writer")
 
