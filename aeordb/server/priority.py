@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import struct
 import threading
 from contextlib import suppress
 from typing import Final
@@ -19,12 +18,24 @@ from aeordb.tree.ingest import default_jobs
 
 NICE: Final = 10
 TURN_NANOSECONDS: Final = 100_000
-# struct sched_attr of sched_setattr(2), as it first was: size, policy, flags, nice, priority, and
-# runtime (of a normal thread: its turn), deadline, period.
-_ATTR: Final = struct.Struct("=IIQiIQQQ")
-_TURN: Final = 5
 # The numbers of sched_setattr and sched_getattr, which the C library has no names for.
 _CALLS: Final = {"x86_64": (314, 315), "aarch64": (274, 275), "riscv64": (274, 275)}
+
+
+class _Attr(ctypes.Structure):
+    """`struct sched_attr` of sched_setattr(2), as it first was; a normal thread's `runtime` is its
+    turn."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("policy", ctypes.c_uint32),
+        ("flags", ctypes.c_uint64),
+        ("nice", ctypes.c_int32),
+        ("priority", ctypes.c_uint32),
+        ("runtime", ctypes.c_uint64),
+        ("deadline", ctypes.c_uint64),
+        ("period", ctypes.c_uint64),
+    )
 
 
 def hurry() -> None:
@@ -41,8 +52,8 @@ def give_way() -> None:
 
 def turn() -> int | None:
     """This thread's turn in nanoseconds; None where the system does not say."""
-    fields = _fields()
-    return None if fields is None else int(fields[_TURN])
+    attr = _attr()
+    return None if attr is None else int(attr.runtime)
 
 
 def jobs() -> int:
@@ -52,21 +63,20 @@ def jobs() -> int:
 
 def _set_turn(nanoseconds: int) -> None:
     """Without effect where the system has no such thing, or forbids it."""
-    fields = _fields()
-    if fields is not None:
-        fields[_TURN] = nanoseconds
+    attr = _attr()
+    if attr is not None:
+        attr.runtime = nanoseconds
         set_number, _ = _CALLS[platform.machine()]
-        _libc().syscall(set_number, 0, _ATTR.pack(*fields), 0)
+        _libc().syscall(set_number, 0, ctypes.byref(attr), 0)
 
 
-def _fields() -> list[int] | None:
+def _attr() -> _Attr | None:
     if platform.system() != "Linux" or platform.machine() not in _CALLS:
         return None
+    attr = _Attr()
     _, get_number = _CALLS[platform.machine()]
-    buffer = ctypes.create_string_buffer(_ATTR.size)
-    if _libc().syscall(get_number, 0, buffer, _ATTR.size, 0) != 0:
-        return None
-    return list(_ATTR.unpack(buffer.raw))
+    failed = _libc().syscall(get_number, 0, ctypes.byref(attr), ctypes.sizeof(attr), 0)
+    return None if failed else attr
 
 
 def _libc() -> ctypes.CDLL:
