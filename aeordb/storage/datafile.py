@@ -28,7 +28,7 @@ _AT_FDCWD = -100
 _FALLOC_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
 _SYNC_FILE_RANGE_WRITE = 2
 # So many bytes in a row, and what a transaction wrote is sent on its way to the disk.
-_BEGIN_WRITING = 32 << 20
+_BEGIN_WRITING = 4 << 20
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _DISK_ERRORS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EINTR}
