@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aeordb.backup.mark import mark
 from aeordb.errors import AeorDBError, DamagedError
 from aeordb.format import constants as c
+from aeordb.format.errors import FormatError
 from aeordb.format.keys import directory_path_key
 from aeordb.maintenance.repair_check import check_rows
 from aeordb.maintenance.repair_entries import (
@@ -176,7 +177,8 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
         if found.type not in c.ENTRY_TYPES or (found.type == c.ENTRY_VOID and found.key):
             odd.append((found.offset, found.length))
             continue
-        if found.key == _ROOT_PLACE and not source.sure and found.time <= latest:
+        is_root = found.type == c.ENTRY_DIRECTORY and found.key == _ROOT_PLACE
+        if is_root and not source.sure and found.time <= latest:
             roots.append((found.time, found.offset))
         bad = rows.lost.get(found.key)
         if bad is None or found.offset == bad[1] or not 0 <= found.time <= latest:
@@ -206,14 +208,20 @@ def _look_again(source: Damaged, rows: Rows, latest: int, jobs: int) -> None:
     if gaps or odd:
         _ask_index(source, rows, latest)
     for time, offset in sorted(roots, reverse=True):
-        try:
-            value = source.map.fetch(offset).value
-        except NativeFault:
-            continue
-        root = (
-            value if len(value) == c.HASH_LENGTH else addresses(c.ENTRY_DIRECTORY, 0, 0, value)[0]
-        )
-        rows.roots.append((time, root))
+        root = _root(source, offset)
+        if root is not None:
+            rows.roots.append((time, root))
+
+
+def _root(source: Damaged, offset: int) -> bytes | None:
+    """The root that the entry at `offset` under its path key names, or is itself, as AeorDB's."""
+    try:
+        value = source.map.fetch(offset).value
+        if len(value) == c.HASH_LENGTH:
+            return value
+        return addresses(c.ENTRY_DIRECTORY, 0, 0, value)[0]
+    except (FormatError, NativeFault):
+        return None
 
 
 def _keep(rows: Rows, entry: Entry, key: bytes, kv: int, offset: int, length: int) -> None:

@@ -262,6 +262,17 @@ def test_without_a_header_the_empty_root_is_no_version_to_go_back_to(path: Path)
     assert state(report) == without(model, "/a").state()
 
 
+def test_without_a_header_what_stands_in_the_place_of_a_root_and_is_none_is_passed_over(
+    path: Path, model: Model
+) -> None:
+    """Found by fuzzing: a whole entry there that is no node ended repair with a FormatError."""
+    with aeordb.open(path) as db, db.transaction() as transaction:
+        transaction.writer.append(DIRECTORY, path_key(DIRECTORY, "/"), b"not a node")
+    damage(path, "both-slots")
+    report = repair(path)
+    assert state(report) == model.state()
+
+
 def test_only_the_names_of_a_lost_leaf_are_rebuilt(path: Path, model: Model) -> None:
     """A file that was deleted long ago does not come back with the others."""
     with aeordb.open(path) as db:
