@@ -119,6 +119,12 @@ def encode_child(
         raise FormatError(f"child {name!r}: {error}") from None
 
 
+def virtual_time(updated: int) -> int:
+    """The virtual time of a child of which only the record is left, changed at `updated`
+    (milliseconds): the field has no sign, and a time before 1970 has."""
+    return max(updated, 0)
+
+
 def encode_listing(children: Iterable[bytes]) -> bytes:
     """A flat listing's value from encoded children, in their order."""
     return b"".join(children)

@@ -93,6 +93,21 @@ def test_folders_in_broken_folders_come_back_too(tmp_path: Path) -> None:
     assert_file(path)
 
 
+def test_files_from_before_1970_come_back(tmp_path: Path) -> None:
+    """Found by fuzzing: the listing made anew took no negative time as a virtual time."""
+    f = Forgery()
+    f.file("/a/x", b"x", updated=-5000)
+    f.symlink("/a/link", "x", updated=-5000)
+    lost = f.node(encode_internal([], [b"\1" * 32]))
+    root, _ = f.folder([sub("a", *lost)])
+    path = tmp_path / "data.aeordb"
+    with aeordb.open(path, "x") as db:
+        db.import_(f.write(tmp_path / "lost.aeordb", root), salvage=True, promote=True)
+        for name in ("/a/x", "/a/link"):
+            assert db.stat(name).updated == -5000
+    assert_file(path)
+
+
 def test_salvage_keeps_out_what_is_not_sound(tmp_path: Path) -> None:
     """A record's chunk must be there, and hold what the record says."""
     f = Forgery()

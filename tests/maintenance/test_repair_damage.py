@@ -1,11 +1,14 @@
 """Repair of files with damaged entries: what is mended, what is lost, what backups bring back."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import aeordb
+from aeordb.format.header import live_slot
 from aeordb.storage.datafile import use_layer
 from aeordb.testing import scenario as s
 from aeordb.testing.judge import SYSTEM
@@ -206,6 +209,28 @@ def test_a_lost_root_is_rebuilt_from_records(path: Path, model: Model) -> None:
     report = repair(path)
     assert report.lost == ()
     assert state(report) == model.state()
+
+
+def test_files_from_before_1970_are_listed_again(path: Path, model: Model) -> None:
+    """Found by fuzzing: the listing made anew took no negative time as a virtual time."""
+    with aeordb.open(path) as db:
+        db.put("/old.txt", b"old", updated=-5000)
+    wipe(path, node_of(path, "/"))
+    with aeordb.open(str(repair(path).output), "r") as db:
+        assert db.stat("/old.txt").updated == -5000
+        assert db["/old.txt"] == b"old"
+
+
+def test_times_far_ahead_are_no_fault_of_the_program(path: Path) -> None:
+    """Found by fuzzing: a header's time close to the end of numbers ended in an OverflowError."""
+    prepare(path, STEPS[:1])
+    wipe(path, node_of(path, "/"))
+    with path.open("r+b") as file:
+        header = live_slot(file.read(512))
+        file.seek(header.index * 256)
+        file.write(replace(header.header, updated_at=(1 << 63) - 1, spare=None).encode())
+    with suppress(aeordb.AeorDBError):
+        aeordb.repair(path, jobs=1)
 
 
 def test_a_lost_root_is_rebuilt_as_it_was_after_a_restore(path: Path) -> None:
