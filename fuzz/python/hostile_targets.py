@@ -27,13 +27,16 @@ from blake3 import blake3
 
 import aeordb
 from aeordb.errors import AeorDBError
+from aeordb.format.header import live_slot
 from aeordb.maintenance.findings import (
     ADDRESS,
     CONTENT,
     GAP,
+    HEADER_FIELD,
     INDEX,
     OVERLAP,
     PATH_KEY,
+    TIME,
     UNINDEXED,
     VOID,
 )
@@ -209,6 +212,7 @@ def change(reader: Reader, folder: Path, work: Callable[[aeordb.Database], objec
     path = prepare(reader, DATABASES, folder)
     found = findings_of(path)
     before = good(read(path))
+    ours = found is not None and live_slot(path.read_bytes()[:512]).header.spare is not None
     try:
         with aeordb.open(path, "r+", jobs=1) as db:
             work(db)
@@ -219,7 +223,8 @@ def change(reader: Reader, folder: Path, work: Callable[[aeordb.Database], objec
                 assert after.get(name) == row, f"{name} was readable"
     if found == set():
         # What AeorDB may leave is found once its file is one of ours.
-        assert_whole(path, PATH_KEY, UNINDEXED, GAP)
+        theirs = () if ours else (TIME, HEADER_FIELD)
+        assert_whole(path, PATH_KEY, UNINDEXED, GAP, *theirs)
 
 
 def fuzz_gc(reader: Reader, folder: Path) -> None:

@@ -57,6 +57,11 @@ class Step:
         )
 
 
+def _in_range(time: int) -> int:
+    """What a header's field has room for."""
+    return max(-(1 << 63), min(time, (1 << 63) - 1))
+
+
 def value_byte(s: Step) -> None:
     if (piece := s.entry()) and piece.value:
         value = bytearray(piece.value)
@@ -215,7 +220,7 @@ def header_field(s: Step) -> None:
                 piece.lies["total"] = s.reader.number(4)
             case _:
                 piece.time += s.reader.number(4)
-        piece.time = max(-(1 << 63), min(piece.time, (1 << 63) - 1))
+        piece.time = _in_range(piece.time)
 
 
 def entry_gone(s: Step) -> None:
@@ -231,7 +236,7 @@ def entry_gone(s: Step) -> None:
 
 def entry_double(s: Step) -> None:
     if piece := s.entry():
-        other = replace(piece, time=piece.time + s.reader.byte() - 128, lies={})
+        other = replace(piece, time=_in_range(piece.time + s.reader.byte() - 128), lies={})
         s.draft.pieces.insert(s.reader.below(len(s.draft.pieces) + 1), other)
         if s.reader.byte() & 1:
             s.draft.places.append(Place(s.key(), d.KV_TYPES.get(piece.type, 0), other, 0, 0))
