@@ -15,7 +15,7 @@ from aeordb.backup.plan import Row
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
-from aeordb.format.nodes import Child
+from aeordb.format.nodes import Child, child_of_record
 from aeordb.storage.protocols import Buffer, Entry, NewEntry
 from aeordb.storage.view import View
 from aeordb.tree.directory import edit_directory, list_children
@@ -194,7 +194,7 @@ def _child(name: str, listed: Child | None, folder: _Folder) -> Child:
     """How a listing names the folder; its times stay, where it was listed before."""
     if listed is None:
         time = folder.time
-        return Child(c.KIND_DIRECTORY, folder.key, folder.size, time, time, name, "", time)
+        return child_of_record(c.KIND_DIRECTORY, folder.key, folder.size, time, time, name)
     return listed._replace(hash=folder.key, size=folder.size)
 
 

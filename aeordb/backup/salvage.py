@@ -20,7 +20,7 @@ from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import directory_path_key, node_key, symlink_identity_key
-from aeordb.format.nodes import Child, virtual_time
+from aeordb.format.nodes import Child, child_of_record
 from aeordb.format.records import DeletionRecord, SymlinkRecord
 from aeordb.native.hashing import blake3
 from aeordb.storage.protocols import Entry
@@ -90,10 +90,10 @@ class Salvage:
                 continue
             key = blake3(fields.identity)
             self._keep(key, entry)
+            times = fields.created, fields.updated
             name = path.rpartition("/")[2]
-            row = fields.size, fields.created, fields.updated, name, content_type
             yield (
-                Child(c.KIND_FILE, key, *row, virtual_time(fields.updated)),
+                child_of_record(c.KIND_FILE, key, fields.size, *times, name, content_type),
                 path,
                 entry.time,
             )
@@ -110,7 +110,7 @@ class Salvage:
             name = link.path.rpartition("/")[2]
             times = link.created, link.updated
             yield (
-                Child(c.KIND_SYMLINK, key, 0, *times, name, "", virtual_time(link.updated)),
+                child_of_record(c.KIND_SYMLINK, key, 0, *times, name),
                 link.path,
                 entry.time,
             )

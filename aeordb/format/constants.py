@@ -10,6 +10,8 @@ HASH_BLAKE3: Final = 1
 U16_MAX: Final = 0xFFFF
 U32_MAX: Final = 0xFFFF_FFFF
 U64_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF
+# No writer reaches it with a sequence or a time: above are numbers for all that may still come.
+COUNTER_MAX: Final = 1 << 62
 
 # Header slots (FORMAT.md 2)
 HEADER_MAGIC: Final = b"AEOR"

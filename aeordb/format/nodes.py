@@ -119,10 +119,18 @@ def encode_child(
         raise FormatError(f"child {name!r}: {error}") from None
 
 
-def virtual_time(updated: int) -> int:
-    """The virtual time of a child of which only the record is left, changed at `updated`
-    (milliseconds): the field has no sign, and a time before 1970 has."""
-    return max(updated, 0)
+def child_of_record(
+    kind: int,
+    key: bytes,
+    size: int,
+    created: int,
+    updated: int,
+    name: str,
+    content_type: str = "",
+) -> Child:
+    """A child of which no listing is left; its virtual time is `updated` (milliseconds), as
+    far as a field without a sign can hold that."""
+    return Child(kind, key, size, created, updated, name, content_type, max(updated, 0))
 
 
 def encode_listing(children: Iterable[bytes]) -> bytes:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import directory_path_key, file_path_key, node_key, symlink_path_key
-from aeordb.format.nodes import Child, virtual_time
+from aeordb.format.nodes import Child, child_of_record
 from aeordb.format.records import FileRecord, SymlinkRecord
 from aeordb.maintenance.repair_entries import (
     CONTENT,
@@ -195,11 +195,10 @@ def _child_of(entry: Entry, name: str) -> Child:
     key = addresses(entry.type, entry.version, 0, entry.value)[0]
     if entry.type == c.ENTRY_FILE:
         record = FileRecord.decode(entry.value, entry.version)
-        row = record.size, record.created, record.updated, name, record.content_type
-        return Child(c.KIND_FILE, key, *row, virtual_time=virtual_time(record.updated))
+        times = record.created, record.updated
+        return child_of_record(c.KIND_FILE, key, record.size, *times, name, record.content_type)
     link = SymlinkRecord.decode(entry.value)
-    times = link.created, link.updated
-    return Child(c.KIND_SYMLINK, key, 0, *times, name, virtual_time=virtual_time(link.updated))
+    return child_of_record(c.KIND_SYMLINK, key, 0, link.created, link.updated, name)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -21,8 +21,6 @@ from aeordb.progress import Progress
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.store import check_kind
 
-# Leaves numbers for the entries that a repair adds, whatever a header states.
-_TIME_MAX = 1 << 62
 _DAY_MS = 86_400_000
 _TIME_AT = 19
 _CRC_OFFSET = c.SLOT_LENGTH - 4
@@ -65,17 +63,19 @@ class Damaged:
     @property
     def latest_used(self) -> int:
         """The highest time that a writer is known to have given, in milliseconds."""
-        used = 0 if self.header is None else self.header.updated_at
-        return min(max(used, self.latest if self.latest <= self.limit else 0), _TIME_MAX)
+        return max(self._stated, self.latest if self.latest <= self.limit else 0)
 
     @property
     def limit(self) -> int:
         """No entry is later, unless its header was hit: no hash covers times (milliseconds)."""
-        header = self.header
-        used = 0 if header is None else header.updated_at
-        if header is not None and header.spare is not None and self.sure:
-            return min(used, _TIME_MAX)
-        return min(max(used, time.time_ns() // 1_000_000) + _DAY_MS + self.entries, _TIME_MAX)
+        if self.header is not None and self.header.spare is not None and self.sure:
+            return self._stated
+        return max(self._stated, time.time_ns() // 1_000_000) + _DAY_MS + self.entries
+
+    @property
+    def _stated(self) -> int:
+        """The header's time, in milliseconds; 0 without a header."""
+        return 0 if self.header is None else min(self.header.updated_at, c.COUNTER_MAX)
 
     def time_at(self, offset: int) -> int:
         """The time that the entry at an offset states; 0 if there is none to be believed."""

@@ -24,7 +24,6 @@ from aeordb.storage.view import make_index
 from aeordb.storage.voids import Extent, VoidMap
 
 _PATIENCE = 0.2
-_COUNTER_MAX = 1 << 62
 
 
 def first_act(log: Log) -> None:
@@ -50,7 +49,7 @@ def _check_counters(log: Log) -> None:
     """What each commit and entry counts up must have room for more of them than there can be."""
     header = log.state.header
     for what, number in (("sequence", header.sequence), ("time", log.last_time)):
-        if number > _COUNTER_MAX:
+        if number > c.COUNTER_MAX:
             raise _bad_header(log, f"the header's {what} is {number}, which no writer reaches")
 
 
