@@ -10,7 +10,8 @@ static int simd_level = -1; /* not looked up yet; any thread may do it, with the
 static int simd_best(void) {
 #ifdef AEOR_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f")) return AEOR_SIMD_AVX512;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+        return AEOR_SIMD_AVX512;
     if (__builtin_cpu_supports("avx2")) return AEOR_SIMD_AVX2;
     if (__builtin_cpu_supports("sse4.1")) return AEOR_SIMD_SSE41;
 #endif
@@ -47,6 +48,10 @@ static void run(const aeor_blake3_unit *units, size_t count) {
     }
     if (level >= AEOR_SIMD_SSE41 && count > 1) {
         aeor_blake3_sse41(units, count);
+        return;
+    }
+    if (level >= AEOR_SIMD_AVX512) {
+        aeor_blake3_single(units, count);
         return;
     }
 #endif

@@ -51,20 +51,56 @@ int aeor_frame_entries(uint8_t *frames, size_t frames_length, const uint8_t *typ
     return AEOR_OK;
 }
 
-int aeor_void_header(uint64_t total_length, uint8_t *out) {
+/* ---- void entries ---- */
+
+enum { CHUNK = 1024, CHUNKS = 1024 };
+
+/* Of what a void's hash covers, the type and then zeros, `tops[n]` is the chaining value of the
+ * largest subtree that ends at chunk n: those of n, of n without its lowest bit and so on are the
+ * hasher's stack after n chunks. Each thread has its own, filled as far as it needed. */
+static _Thread_local uint8_t tops[CHUNKS + 1][AEOR_HASH];
+static _Thread_local aeor_blake3_hasher filling;
+
+static const uint8_t zeros[1 << 17]; /* costs address space, not memory */
+
+static void fill_tops(uint64_t chunks) {
     static const uint8_t type = AEOR_TYPE_VOID;
-    static uint8_t zeros[1 << 17]; /* never written: costs address space, not memory */
+    if (filling.used == 0) {
+        aeor_blake3_init(&filling);
+        aeor_blake3_update(&filling, &type, 1);
+        aeor_blake3_update(&filling, zeros, CHUNK - 1);
+    }
+    while (filling.chunks < chunks) {
+        aeor_blake3_update(&filling, zeros, CHUNK);
+        memcpy(tops[filling.chunks], filling.stack[filling.depth - 1], AEOR_HASH);
+    }
+}
+
+/* The hasher after the type and `count` zeros, of which it holds the last chunk back. */
+static void hash_void(aeor_blake3_hasher *hasher, uint64_t count) {
+    uint64_t chunks = count / CHUNK < CHUNKS ? count / CHUNK : CHUNKS;
+    fill_tops(chunks);
+    hasher->chunks = chunks;
+    hasher->depth = hasher->top = 0;
+    for (uint64_t bit = 1ull << 63, end = 0; bit; bit >>= 1)
+        if (chunks & bit) memcpy(hasher->stack[hasher->depth++], tops[end += bit], AEOR_HASH);
+    uint64_t rest = count + 1 - chunks * CHUNK;
+    hasher->used = rest < CHUNK ? (uint32_t)rest : CHUNK;
+    memset(hasher->buffer, 0, CHUNK);
+    if (chunks == 0) hasher->buffer[0] = AEOR_TYPE_VOID;
+    rest -= hasher->used;
+    for (uint64_t here; rest; rest -= here) {
+        here = rest < sizeof zeros ? rest : sizeof zeros;
+        aeor_blake3_update(hasher, zeros, here);
+    }
+}
+
+int aeor_void_header(uint64_t total_length, uint8_t *out) {
     if (total_length < AEOR_ENTRY_START || total_length > AEOR_ENTRY_LIMIT + AEOR_ENTRY_START)
         return AEOR_ERR_BOUNDS;
     uint32_t value_length = (uint32_t)(total_length - AEOR_ENTRY_START);
-    put_header(out, 0, type, 0, 0, 0, value_length, 0);
-
+    put_header(out, 0, AEOR_TYPE_VOID, 0, 0, 0, value_length, 0);
     aeor_blake3_hasher hasher;
-    aeor_blake3_init(&hasher);
-    aeor_blake3_update(&hasher, &type, 1);
-    for (uint32_t here; value_length; value_length -= here) {
-        here = value_length < sizeof zeros ? value_length : sizeof zeros;
-        aeor_blake3_update(&hasher, zeros, here);
-    }
+    hash_void(&hasher, value_length);
     return aeor_blake3_digest(&hasher, out + AEOR_ENTRY_HEADER);
 }

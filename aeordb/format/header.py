@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aeordb.format import constants as c
 from aeordb.format.errors import (
@@ -55,8 +56,7 @@ assert HEADER.size == c.SLOT_LENGTH
 assert SPARE.size == c.SPARE_LENGTH
 
 
-@dataclass(frozen=True, slots=True)
-class Spare:
+class Spare(NamedTuple):
     """Our marker: what a writer of ours promises of the file under this slot (FORMAT.md 2.1).
 
     `flags` are SPARE_* bits; `region_length` and `region_hash` (BLAKE3) are of the hot tail's
@@ -103,8 +103,7 @@ class Spare:
         return Spare(flags, length, region_hash, batch)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A header slot's checked values (FORMAT.md 2). Times in milliseconds, offsets in bytes."""
 
     sequence: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
-from aeordb.format.header import Header, Spare
+from aeordb.format.header import Spare
 from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
 from aeordb.native.entries import Entry
 from aeordb.native.hashing import blake3
@@ -195,27 +195,19 @@ class Log:
     ) -> None:
         """Writes the other header slot and syncs: the commit's last step."""
         state = self.state
-        # With another HEAD, what was an export of one version is a database of its own.
-        same = head == state.header.head
         old = state.header
-        header = Header(
+        # With another HEAD, what was an export of one version is a database of its own.
+        same = head == old.head
+        header = old._replace(
             sequence=old.sequence + 1,
-            created_at=old.created_at,
             updated_at=self.last_time,
-            kv_offset=old.kv_offset,
             kv_length=old.kv_length if layout.kv_length is None else layout.kv_length,
-            kv_version=old.kv_version,
-            nvt_offset=old.nvt_offset,
-            nvt_length=old.nvt_length,
-            nvt_version=old.nvt_version,
             hot_tail_offset=region[0],
             stage=old.stage if layout.stage is None else layout.stage,
             head=head,
             entry_count=self.entry_count,
             resize_in_progress=int(layout.resize_target != 0),
             resize_target=layout.resize_target,
-            buffer_kvs_offset=old.buffer_kvs_offset,
-            buffer_nvt_offset=old.buffer_nvt_offset,
             backup_type=old.backup_type if same else c.BACKUP_NONE,
             base=old.base if same else c.ZERO_HASH,
             target=old.target if same else c.ZERO_HASH,
@@ -227,7 +219,7 @@ class Log:
         self.state = State(
             slot=slot,
             header=header,
-            other=state.header,
+            other=old,
             table=table,
             void_records=void_records,
             region=region,

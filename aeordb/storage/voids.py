@@ -23,6 +23,7 @@ _SPLIT_ABOVE = 1 << 20
 # Hardly an entry is shorter.
 _LEAST_LISTED = 256
 _NUMBERS = (1 << 64) - 1
+_RECORD = c.HOT_TAIL_VOID_LENGTH
 
 
 @dataclass(slots=True)
@@ -32,8 +33,6 @@ class _Void:
     # What the log lacks before this range is one intact void entry.
     header: bool = False
     zeros: list[Extent] = field(default_factory=list)
-    # Its record in the hot tail.
-    record: bytes = b""
 
     @property
     def end(self) -> int:
@@ -63,7 +62,9 @@ class VoidMap:
         self._by_offset: dict[int, _Void] = {}
         self._by_end: dict[int, _Void] = {}
         self._by_length: list[Extent] = []
+        # Of all ranges, in this order: where they start, and their records in the hot tail.
         self._offsets: list[int] = []
+        self._records = bytearray()
         self._waiting: dict[int, _Void] = {}
         # How many a hot tail lists at most.
         self.most = c.VOIDS_LISTED_MAX
@@ -85,8 +86,7 @@ class VoidMap:
 
     def records(self) -> bytes:
         """All ranges as void records of a hot tail, in offset order."""
-        voids = self._by_offset
-        return b"".join([voids[offset].record for offset in self._offsets])
+        return bytes(self._records)
 
     def total(self) -> int:
         """Free bytes in all."""
@@ -122,16 +122,20 @@ class VoidMap:
         void = self._fit(length)
         if void is None:
             return None
-        self._remove(void)
+        at = void.offset
+        self.taken.append((at, length))
+        if void.length == length:
+            self._remove(void)
+            return at
         # Halved, a huge range costs its hash once, not at each allocation.
         while void.length > _SPLIT_ABOVE and void.length // 2 >= length + c.VOID_MIN_LENGTH:
             half = void.length // 2
-            self._insert(_clip(void, void.offset + half, void.length - half))
-            void = _clip(void, void.offset, half)
-        if void.length > length:
-            self._insert(_clip(void, void.offset + length, void.length - length))
-        self.taken.append((void.offset, length))
-        return void.offset
+            self._remove(void)
+            self._insert(_clip(void, at + half, void.length - half))
+            void = _clip(void, at, half)
+            self._insert(void)
+        self._begin_at(void, at + length)
+        return at
 
     def unsettled(self) -> list[Extent]:
         """Ranges whose bytes are no void entry now, or no longer."""
@@ -196,40 +200,71 @@ class VoidMap:
             del self._waiting[void.offset]
 
     def _fit(self, length: int) -> _Void | None:
-        at = bisect_left(self._by_length, (length, 0))
-        if at < len(self._by_length) and self._by_length[at][0] == length:
-            return self._by_offset[self._by_length[at][1]]
-        at = bisect_left(self._by_length, (length + c.VOID_MIN_LENGTH, 0))
-        if at < len(self._by_length):
-            return self._by_offset[self._by_length[at][1]]
-        return None
+        sizes = self._by_length
+        if not sizes or sizes[-1][0] < length:
+            return None
+        found = sizes[bisect_left(sizes, (length, 0))]
+        if found[0] != length:
+            at = bisect_left(sizes, (length + c.VOID_MIN_LENGTH, 0))
+            if at == len(sizes):
+                return None
+            found = sizes[at]
+        return self._by_offset[found[1]]
 
     def _insert(self, void: _Void) -> None:
-        void.record = encode_void_record(void.offset, void.length)
-        self._by_offset[void.offset] = void
-        insort(self._offsets, void.offset)
+        offset, length = void.offset, void.length
+        self._by_offset[offset] = void
+        at = bisect_left(self._offsets, offset)
+        self._offsets.insert(at, offset)
+        at *= _RECORD
+        self._records[at:at] = encode_void_record(offset, length)
         if void.header:
-            self._waiting[void.offset] = void
-        self._by_end[void.end] = void
-        insort(self._by_length, (void.length, void.offset))
+            self._waiting[offset] = void
+        self._by_end[offset + length] = void
+        insort(self._by_length, (length, offset))
 
     def _remove(self, void: _Void) -> None:
-        del self._by_offset[void.offset]
-        del self._offsets[bisect_left(self._offsets, void.offset)]
-        self._waiting.pop(void.offset, None)
-        del self._by_end[void.end]
-        del self._by_length[bisect_left(self._by_length, (void.length, void.offset))]
+        offset, length = void.offset, void.length
+        del self._by_offset[offset]
+        at = bisect_left(self._offsets, offset)
+        del self._offsets[at]
+        at *= _RECORD
+        del self._records[at : at + _RECORD]
+        self._waiting.pop(offset, None)
+        del self._by_end[offset + length]
+        del self._by_length[bisect_left(self._by_length, (length, offset))]
+
+    def _begin_at(self, void: _Void, offset: int) -> None:
+        """Takes the bytes before `offset` off a range; its place among the others stays."""
+        old, length = void.offset, void.length
+        left = old + length - offset
+        at = bisect_left(self._offsets, old)
+        self._offsets[at] = offset
+        at *= _RECORD
+        self._records[at : at + _RECORD] = encode_void_record(offset, left)
+        del self._by_length[bisect_left(self._by_length, (length, old))]
+        insort(self._by_length, (left, offset))
+        del self._by_offset[old]
+        self._by_offset[offset] = void
+        self._waiting.pop(old, None)
+        self._waiting[offset] = void
+        void.header = True
+        void.zeros = _clipped(void.zeros, offset, offset + left)
+        void.offset, void.length = offset, left
 
 
 def _clip(void: _Void, offset: int, length: int) -> _Void:
     """A part of a void as a void of its own, which needs a header where it starts."""
-    end = offset + length
-    zeros = []
-    for start, size in void.zeros:
-        low, high = max(start, offset), min(start + size, end)
+    return _Void(offset, length, True, _clipped(void.zeros, offset, offset + length))
+
+
+def _clipped(extents: list[Extent], start: int, end: int) -> list[Extent]:
+    clipped = []
+    for offset, length in extents:
+        low, high = max(offset, start), min(offset + length, end)
         if low < high:
-            zeros.append((low, high - low))
-    return _Void(offset, length, True, zeros)
+            clipped.append((low, high - low))
+    return clipped
 
 
 def clip_extents(extents: Iterable[Extent], start: int) -> Iterator[Extent]:
