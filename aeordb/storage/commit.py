@@ -19,7 +19,7 @@ from aeordb.native.table import Table
 from aeordb.storage.datafile import DataFile
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.state import State
-from aeordb.storage.voids import Extent, VoidMap
+from aeordb.storage.voids import NOWHERE, Extent, VoidMap
 
 # AeorDB's scan gives up after 1 MiB without an entry: a longer tail is made a void at once.
 LONG_TAIL = 768 << 10
@@ -110,40 +110,23 @@ class Log:
             return self._append(frames, lengths)
         view = memoryview(frames)
         offsets: list[int] = []
-        unplaced: list[tuple[int, memoryview]] = []
+        unplaced: list[int] = []
+        parts: list[memoryview] = []
         start = 0
-        while len(offsets) < len(lengths):
-            count, size = len(lengths) - len(offsets), len(frames) - start
-            at = self.voids.take(size)
-            if at is None:
-                count, size = self._fitting(lengths, len(offsets))
-                at = self.voids.take(size) if count else None
-            if at is None:
-                count, size = 1, lengths[len(offsets)]
-                unplaced.append((len(offsets), view[start : start + size]))
-                offsets.append(-1)
+        for at, count, size in self.voids.place(lengths):
+            part = view[start : start + size]
+            if at == NOWHERE:
+                unplaced += range(len(offsets), len(offsets) + count)
+                parts.append(part)
             else:
-                self.file.write(at, view[start : start + size])
-                offsets += _running(at, lengths[len(offsets) : len(offsets) + count])
+                self.file.write(at, part)
+            offsets += _running(at, lengths[len(offsets) : len(offsets) + count])
             start += size
         if unplaced:
-            parts = bytearray().join(part for _, part in unplaced)
-            placed = self._append(parts, [len(part) for _, part in unplaced])
-            for (i, _), at in zip(unplaced, placed, strict=True):
+            appended = self._append(bytearray().join(parts), [lengths[i] for i in unplaced])
+            for i, at in zip(unplaced, appended, strict=True):
                 offsets[i] = at
         return offsets
-
-    def _fitting(self, lengths: list[int], first: int) -> tuple[int, int]:
-        """How many entries from `first` on go into the largest free range, and their length.
-
-        All of them do not.
-        """
-        largest = self.voids.largest() - c.VOID_MIN_LENGTH
-        count = size = 0
-        while size + lengths[first + count] <= largest:
-            size += lengths[first + count]
-            count += 1
-        return count, size
 
     def leave_room(self, start: int, end: int) -> None:
         """The room from `start`, or from the live tail if that lies lower, to `end` becomes one

@@ -1,0 +1,142 @@
+"""Free ranges of a log in the helper's memory: where entries go, and what must still be written."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ._native import ffi, lib
+
+NOWHERE = (1 << 64) - 1
+"""The offset of a run of entries that fit no range."""
+
+RECORD = 13
+"""Bytes of a void record: u8 1, u64 offset, u32 length."""
+
+_runs_of: Any = ffi.typeof("struct aeor_run[]")
+_FEW = 64
+
+
+class Voids:
+    """Disjoint free ranges in the order of offsets, with best-fit allocation.
+
+    Invariant: a range either stands in the log as one intact void entry with zeros in it, or
+    `pending_writes` still yields what makes it one.
+    """
+
+    def __init__(self) -> None:
+        voids: Any = ffi.new("struct aeor_voids *")
+        self._voids: Any = ffi.gc(voids, lib.aeor_voids_free)
+        self._runs: Any = ffi.new(_runs_of, _FEW)
+        self._found: Any = ffi.new("uint64_t *")
+        self._write: Any = ffi.new("struct aeor_void_write *")
+        self._header: Any = ffi.buffer(self._write.header)
+
+    def __len__(self) -> int:
+        return int(self._voids.count)
+
+    def extents(self) -> list[tuple[int, int]]:
+        """All ranges as (offset, length), in offset order."""
+        return [(item.offset, item.length) for item in self._items()]
+
+    def waiting(self) -> list[tuple[int, int]]:
+        """Those that are no intact void entry yet."""
+        return [(item.offset, item.length) for item in self._items() if item.waiting]
+
+    def _items(self) -> Iterator[Any]:
+        voids = self._voids
+        return (voids.items[i] for i in range(voids.count))
+
+    def records(self) -> bytes:
+        """All ranges as void records of a hot tail, in offset order."""
+        records = bytearray(len(self) * RECORD)
+        lib.aeor_voids_records(self._voids, ffi.from_buffer("uint8_t[]", records))
+        return bytes(records)
+
+    def insert(self, offset: int, length: int, *, waiting: bool) -> None:
+        """Lists a range as it is; `waiting`: its bytes are anything.
+
+        ValueError if it meets another one or passes the end of numbers.
+        """
+        self._check(lib.aeor_voids_insert(self._voids, offset, length, waiting))
+
+    def join(self, offset: int, length: int) -> None:
+        """Lists a range whose bytes are anything, joined with its neighbours if they are short.
+
+        ValueError as for :meth:`insert`.
+        """
+        self._check(lib.aeor_voids_add(self._voids, offset, length))
+
+    def allocate(self, length: int) -> int | None:
+        """Takes `length` bytes off the range that they fit best; the offset, or None.
+
+        What is left of the range is nothing or at least a void entry's 63 bytes.
+        """
+        code = lib.aeor_voids_take(self._voids, length, self._found)
+        if code == lib.AEOR_ABSENT:
+            return None
+        self._check(code)
+        return int(self._found[0])
+
+    def place(self, lengths: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Takes room for entries of these lengths, as many of them together as fit a range.
+
+        Runs of entries, in their order: (offset, how many, bytes); `NOWHERE`: they fit no range.
+        """
+        count = len(lengths)
+        runs = self._runs if count <= _FEW else ffi.new(_runs_of, count)
+        numbers = ffi.from_buffer("uint64_t[]", array("Q", lengths))
+        self._check(lib.aeor_voids_place(self._voids, numbers, count, runs, self._found))
+        found = []
+        for i in range(self._found[0]):
+            run = runs[i]
+            found.append((run.offset, run.count, run.size))
+        return found
+
+    def ending_at(self, end: int) -> tuple[int, int] | None:
+        """The range that ends just there, if there is one."""
+        length = lib.aeor_voids_before(self._voids, end)
+        return (end - length, length) if length else None
+
+    def remove(self, offset: int) -> None:
+        """Takes one whole range off the list; KeyError if none begins there."""
+        code = lib.aeor_voids_remove(self._voids, offset)
+        if code == lib.AEOR_ABSENT:
+            raise KeyError(offset)
+        self._check(code)
+
+    def clip(self, start: int) -> None:
+        """Takes off the list all that lies before `start`."""
+        self._check(lib.aeor_voids_clip(self._voids, start))
+
+    def keep_largest(self, count: int) -> None:
+        """Takes ranges off the list that are too small to be of use, and the smallest until
+        `count` are left. One that is no intact void entry stays."""
+        self._check(lib.aeor_voids_keep_largest(self._voids, count))
+
+    def forget(self, offset: int, length: int) -> None:
+        """Every range that meets this one is to be written anew."""
+        self._check(lib.aeor_voids_unsettle(self._voids, offset, length))
+
+    def pending_writes(self) -> Iterator[tuple[int, bytes, list[tuple[int, int]]]]:
+        """What must be written: each void entry's offset, its header, and where it needs zeros.
+
+        Zeros go first: they may meet the header. The caller writes all of it; a range counts as
+        intact once the next one is asked for.
+        """
+        voids, write = self._voids, self._write
+        while voids.waiting:
+            code = lib.aeor_voids_next(voids, write)
+            if code == lib.AEOR_ABSENT:
+                return
+            self._check(code)
+            offset, ranges = write.offset, write.zeros
+            zeros = [(ranges[i].offset, ranges[i].length) for i in range(write.zero_count)]
+            yield offset, self._header[:], zeros
+            lib.aeor_voids_settle(voids, offset)
+
+    @staticmethod
+    def _check(code: int) -> None:
+        if code == lib.AEOR_ERR_MEMORY:
+            raise MemoryError("no memory for free ranges")
+        if code != lib.AEOR_OK:
+            raise ValueError("no such range, or it meets one that is free already")
