@@ -274,6 +274,7 @@ int aeor_voids_clip(struct aeor_voids *voids, uint64_t start) {
         item->offset = start;
         set_waiting(voids, item, true);
     }
+    if (gone == 0) return cut_zeros(voids, 0, start);
     for (uint64_t i = 0; i < gone; i++) set_waiting(voids, voids->items + i, false);
     voids->count -= gone;
     memmove(voids->items, voids->items + gone, (size_t)voids->count * sizeof *voids->items);

@@ -28,8 +28,9 @@ class Voids:
         self._voids: Any = ffi.gc(voids, lib.aeor_voids_free)
         self._runs: Any = ffi.new(_runs_of, _FEW)
         self._found: Any = ffi.new("uint64_t *")
-        self._write: Any = ffi.new("struct aeor_void_write *")
-        self._header: Any = ffi.buffer(self._write.header)
+        write: Any = ffi.new("struct aeor_void_write *")
+        self._write = write
+        self._header: Any = ffi.buffer(write.header)
 
     def __len__(self) -> int:
         return int(self._voids.count)
@@ -48,7 +49,7 @@ class Voids:
 
     def records(self) -> bytes:
         """All ranges as void records of a hot tail, in offset order."""
-        records = bytearray(len(self) * RECORD)
+        records = bytearray(self._voids.count * RECORD)
         lib.aeor_voids_records(self._voids, ffi.from_buffer("uint8_t[]", records))
         return bytes(records)
 

@@ -147,8 +147,12 @@ class Log:
         tail = encode_hot_tail(table.record_view(), voids, region[1])
         self.file.write(region[0], tail)
         self._write_ahead(region[0] + region[1])
+        # On its way to the disk while the header is made.
+        self.file.begin()
+        state = self._next_state(head, region, voids, blake3(tail), layout, table)
+        slot = state.header.encode()
         self.file.sync()
-        self.flip(head, region, voids, blake3(tail), layout, table)
+        self._flip(state, slot)
 
     def _write_ahead(self, end: int) -> None:
         """Zeros behind a commit that ends at `end`, for the next ones to be written over.
@@ -176,9 +180,21 @@ class Log:
         layout: Layout,
         table: Table,
     ) -> None:
-        """Writes the other header slot and syncs: the commit's last step."""
-        state = self.state
-        old = state.header
+        """Commits to this hot tail, which is on the disk, with the other header slot."""
+        state = self._next_state(head, region, void_records, region_hash, layout, table)
+        self._flip(state, state.header.encode())
+
+    def _next_state(
+        self,
+        head: bytes,
+        region: Extent,
+        void_records: bytes,
+        region_hash: bytes,
+        layout: Layout,
+        table: Table,
+    ) -> State:
+        """The state once the other header slot is written."""
+        old = self.state.header
         # With another HEAD, what was an export of one version is a database of its own.
         same = head == old.head
         header = old._replace(
@@ -196,11 +212,8 @@ class Log:
             target=old.target if same else c.ZERO_HASH,
             spare=Spare(layout.flags, region[1], region_hash, layout.batch_count),
         )
-        slot = 1 - state.slot
-        self.file.write(slot * c.SLOT_LENGTH, header.encode())
-        self.file.sync()
-        self.state = State(
-            slot=slot,
+        return State(
+            slot=1 - self.state.slot,
             header=header,
             other=old,
             table=table,
@@ -208,6 +221,12 @@ class Log:
             region=region,
             last_time=self.last_time,
         )
+
+    def _flip(self, state: State, slot: bytes) -> None:
+        """Makes `state` the live one: writes its header slot and syncs, a commit's last step."""
+        self.file.write(state.slot * c.SLOT_LENGTH, slot)
+        self.file.sync()
+        self.state = state
         self.voids.taken.clear()
         self._begin()
 

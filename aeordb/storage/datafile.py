@@ -283,6 +283,10 @@ class DataFile:
             header = void_header(length)
             self.write(offset, header + bytes(length - len(header)))
 
+    def begin(self) -> None:
+        """Lets the system begin to write what is not on its way yet; see :func:`begin_writing`."""
+        begin_writing(self.fd, 0, 0)
+
     def sync(self) -> None:
         """Makes all writes so far durable; a failure makes this object read-only for good."""
         self._check()

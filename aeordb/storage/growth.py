@@ -12,7 +12,7 @@ from aeordb.format import constants as c
 from aeordb.format.hottail import pack_tail_records
 from aeordb.format.page import block_length
 from aeordb.format.page import pages as stage_pages
-from aeordb.native.index import Index
+from aeordb.native.index import Index, split_records
 from aeordb.native.log import scan_log
 from aeordb.native.pages import order_records, overflow_count
 from aeordb.native.table import Table
@@ -27,7 +27,7 @@ _COPY_BYTES = 4 << 20
 # Entries looked at in one go: what is wanted of a log of large chunks is within its first few.
 _SCAN_ENTRIES = 64
 
-_Row = tuple[int, int, int, int, bytes]
+_Row = tuple[int, int, int, bytes]
 
 
 def stage_for(entries: int) -> int:
@@ -93,18 +93,21 @@ def _boundary(log: Log, edge: int) -> int | None:
 
     None if there is no such place.
     """
-    for offset, *_ in _log_rows(log, log.append_at):
-        if offset == edge or offset >= edge + c.VOID_MIN_LENGTH:
-            return offset
+    for rows in _log_rows(log, log.append_at):
+        for offset, *_ in rows:
+            if offset == edge or offset >= edge + c.VOID_MIN_LENGTH:
+                return offset
     return None
 
 
-def _scan(log: Log, start: int, end: int) -> Iterator[_Row]:
-    """Log entries as (offset, length, type, key...) without gaps and free ranges."""
+def _scan(log: Log, start: int, end: int) -> Iterator[list[_Row]]:
+    """Log entries as (offset, length, type, key), in batches, without gaps and free ranges."""
     for batch in scan_log(log.files.covering(end), start, end, _SCAN_ENTRIES):
-        for entry in batch:
-            if entry.type not in (0, c.ENTRY_VOID):
-                yield entry.offset, entry.length, entry.type, entry.time, entry.key
+        yield [
+            (offset, length, kind, key)
+            for offset, kind, _, _, length, key, *_ in batch
+            if kind not in (0, c.ENTRY_VOID)
+        ]
 
 
 def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
@@ -117,19 +120,20 @@ def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
     index = make_index(log.files, log.state, table)
     rows: list[_Row] = []
     size = 0
-    for row in _log_rows(log, end):
-        if row[2] != c.ENTRY_DELETION and not _is_indexed(index, row):
-            continue
-        rows.append(row)
-        size += row[1]
-        if size >= _COPY_BYTES:
-            yield rows
-            rows, size = [], 0
+    for batch in _log_rows(log, end):
+        for row, kv in zip(batch, _indexed(index, batch), strict=True):
+            if kv is None and row[2] != c.ENTRY_DELETION:
+                continue
+            rows.append(row)
+            size += row[1]
+            if size >= _COPY_BYTES:
+                yield rows
+                rows, size = [], 0
     if rows:
         yield rows
 
 
-def _log_rows(log: Log, end: int) -> Iterator[_Row]:
+def _log_rows(log: Log, end: int) -> Iterator[list[_Row]]:
     """Entries of the log before `end`: the committed ones, then this transaction's behind the
     live hot tail."""
     state = log.state
@@ -138,9 +142,12 @@ def _log_rows(log: Log, end: int) -> Iterator[_Row]:
         yield from _scan(log, state.region_end, end)
 
 
-def _is_indexed(index: Index, row: _Row) -> bool:
-    found = index.find(row[4])
-    return found is not None and found[1] == row[0]
+def _indexed(index: Index, rows: list[_Row]) -> list[int | None]:
+    """Of each row the KV type and flags, if it is the one that the index has of its key."""
+    keyed = [row for row in rows if len(row[3]) == c.HASH_LENGTH]
+    _, records = index.find_many(b"".join([row[3] for row in keyed]))
+    kinds = {(offset, key): kv for key, kv, offset, _ in split_records(records)}
+    return [kinds.get((row[0], row[3])) for row in rows]
 
 
 def _copy(log: Log, rows: list[_Row], moved: Table) -> None:
@@ -152,11 +159,10 @@ def _copy(log: Log, rows: list[_Row], moved: Table) -> None:
         frames += source.copy(offset, length)
     offsets = log.place(frames, [row[1] for row in rows])
     keys, kinds, places, lengths = [], [], [], []
-    for row, place in zip(rows, offsets, strict=True):
-        found = index.find(row[4])
-        if found is not None and found[1] == row[0]:
-            keys.append(row[4])
-            kinds.append(found[0])
+    for row, kv, place in zip(rows, _indexed(index, rows), offsets, strict=True):
+        if kv is not None:
+            keys.append(row[3])
+            kinds.append(kv)
             places.append(place)
             lengths.append(row[1])
     moved.put_many(pack_tail_records(keys, kinds, places, lengths))

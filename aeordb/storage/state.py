@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aeordb.errors import DamagedError, NotADatabaseError
 from aeordb.format import constants as c
@@ -24,8 +24,7 @@ _TRIES = 200
 _DAY_MS = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What one header slot commits to.
 
     `table` holds the index records that win over the pages; `region` is the hot tail with its

@@ -3,7 +3,6 @@
 import struct
 import weakref
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -80,19 +79,19 @@ def test_the_faults_have_their_own_types() -> None:
 
 def test_values_that_do_not_fit_are_refused() -> None:
     for wrong in (
-        replace(NEW, sequence=-1),
-        replace(NEW, created_at=1 << 63),
-        replace(NEW, stage=256),
-        replace(NEW, head=b"short"),
-        replace(NEW, spare=Spare(0, 63, b"short")),
-        replace(NEW, spare=Spare(256, 63, c.ZERO_HASH)),
+        NEW._replace(sequence=-1),
+        NEW._replace(created_at=1 << 63),
+        NEW._replace(stage=256),
+        NEW._replace(head=b"short"),
+        NEW._replace(spare=Spare(0, 63, b"short")),
+        NEW._replace(spare=Spare(256, 63, c.ZERO_HASH)),
     ):
         with pytest.raises(FormatError):
             wrong.encode()
 
 
 def test_the_live_slot_has_the_higher_sequence() -> None:
-    older, newer = NEW.encode(), replace(NEW, sequence=2).encode()
+    older, newer = NEW.encode(), NEW._replace(sequence=2).encode()
     live = live_slot(older + newer)
     assert (live.index, live.header.sequence) == (1, 2)
     assert live.other == NEW
@@ -101,7 +100,7 @@ def test_the_live_slot_has_the_higher_sequence() -> None:
 
 
 def test_slot_a_is_live_when_both_are_equal() -> None:
-    other = replace(NEW, head=b"\1" * 32)
+    other = NEW._replace(head=b"\1" * 32)
     assert live_slot(NEW.encode() + other.encode()).index == 0
 
 
@@ -128,7 +127,7 @@ def test_two_bad_slots_raise_what_tells_most() -> None:
 
 def test_a_newer_marker_is_never_answered_with_the_other_slot() -> None:
     """A file that a newer aeordb committed to must not be read one commit back."""
-    marked = replace(NEW, sequence=2, spare=Spare(0, 63, c.ZERO_HASH)).encode()
+    marked = NEW._replace(sequence=2, spare=Spare(0, 63, c.ZERO_HASH)).encode()
     newer = patched(marked, c.SPARE_OFFSET + 4, b"\2")
     for slots in (NEW.encode() + newer, newer + NEW.encode(), newer + EMPTY_SLOT):
         with pytest.raises(MarkerVersionError):
@@ -145,18 +144,18 @@ def test_spare_bytes_that_are_not_ours_are_no_marker() -> None:
 def test_the_log_starts_behind_a_leading_kv_block() -> None:
     assert NEW.log_start == 66048
     assert NEW.pages == 45
-    assert replace(NEW, kv_offset=90000).log_start == 512
-    assert replace(NEW, kv_offset=0).log_start == 512
+    assert NEW._replace(kv_offset=90000).log_start == 512
+    assert NEW._replace(kv_offset=0).log_start == 512
 
 
 def test_a_kv_block_must_lie_in_the_file() -> None:
     check_kv_block(NEW, 66048)
-    check_kv_block(replace(NEW, kv_offset=0), 0)
+    check_kv_block(NEW._replace(kv_offset=0), 0)
     for header, length in (
         (NEW, 66047),
-        (replace(NEW, kv_offset=511), 1 << 20),
-        (replace(NEW, kv_length=1449), 1 << 20),
-        (replace(NEW, kv_offset=c.U64_MAX, kv_length=c.U64_MAX), 1 << 20),
+        (NEW._replace(kv_offset=511), 1 << 20),
+        (NEW._replace(kv_length=1449), 1 << 20),
+        (NEW._replace(kv_offset=c.U64_MAX, kv_length=c.U64_MAX), 1 << 20),
     ):
         with pytest.raises(FormatError):
             check_kv_block(header, length)

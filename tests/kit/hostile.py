@@ -191,7 +191,7 @@ class Forgery:
             base=target if base is None else base,
             target=target,
         )
-        slot = replace(fields, **(header or {})).encode()
+        slot = fields._replace(**(header or {})).encode()
         with open(path, "wb") as file:
             file.write(slot + bytes(c.SLOT_LENGTH + block_length(self.stage)))
             file.write(self.frames)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,7 +227,7 @@ def test_times_far_ahead_are_no_fault_of_the_program(path: Path) -> None:
     with path.open("r+b") as file:
         header = live_slot(file.read(512))
         file.seek(header.index * 256)
-        file.write(replace(header.header, updated_at=(1 << 63) - 1, spare=None).encode())
+        file.write(header.header._replace(updated_at=(1 << 63) - 1, spare=None).encode())
     with suppress(aeordb.AeorDBError):
         aeordb.repair(path, jobs=1)
 

@@ -8,15 +8,15 @@ COMMIT = (
     bug(
         "sync-before-slot-skipped",
         "aeordb/storage/commit.py",
-        "        self._write_ahead(region[0] + region[1])\n        self.file.sync()\n",
-        "        self._write_ahead(region[0] + region[1])\n",
+        "        slot = state.header.encode()\n        self.file.sync()\n",
+        "        slot = state.header.encode()\n",
         f"{CUTS}[put-close]",
     ),
     bug(
         "sync-after-slot-skipped",
         "aeordb/storage/commit.py",
-        "self.file.write(slot * c.SLOT_LENGTH, header.encode())\n        self.file.sync()\n",
-        "self.file.write(slot * c.SLOT_LENGTH, header.encode())\n",
+        "self.file.write(state.slot * c.SLOT_LENGTH, slot)\n        self.file.sync()\n",
+        "self.file.write(state.slot * c.SLOT_LENGTH, slot)\n",
         f"{CUTS}[put-close]",
         f"{CUTS}[overwrite-close]",
     ),
@@ -24,15 +24,16 @@ COMMIT = (
         "slot-before-data",
         "aeordb/storage/commit.py",
         "        self.file.write(region[0], tail)\n",
-        "        self.file.sync()\n        self.file.write(region[0], tail)\n"
-        "        self.flip(head, region, voids, blake3(tail), layout, table)\n        return\n",
+        "        self.file.sync()\n"
+        "        self.flip(head, region, voids, blake3(tail), layout, table)\n"
+        "        self.file.write(region[0], tail)\n        return\n",
         f"{CUTS}[put-close]",
     ),
     bug(
         "wrong-slot",
         "aeordb/storage/commit.py",
-        "        slot = 1 - state.slot\n",
-        "        slot = state.slot\n",
+        "            slot=1 - self.state.slot,\n",
+        "            slot=self.state.slot,\n",
         f"{CUTS}[put-close]",
     ),
     bug(
@@ -82,9 +83,9 @@ COMMIT = (
     ),
     bug(
         "void-remainder-too-short",
-        "aeordb/storage/voids.py",
-        "(length + c.VOID_MIN_LENGTH, 0)",
-        "(length + 1, 0)",
+        "native/voids.c",
+        "if (here - length >= AEOR_ENTRY_START) best",
+        "if (here - length >= 1) best",
         "storage/test_voids.py",
     ),
     bug(

@@ -1,0 +1,146 @@
+/* The free ranges against a plain array of bytes: four bytes of input are one step, what to do, a
+ * place, and a length in two. */
+#include "voids.h"
+
+#include <stdlib.h>
+
+#include "entry.h"
+
+enum { INSERT, ADD, TAKE, PLACE, WRITE, CLIP, REMOVE, KEEP, UNSETTLE, SPREAD, STEPS };
+enum { UNIT = 24, SIZE = 256 * UNIT, FREE = 1, ANY = 2, RUNS = 8 };
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+/* What each byte is: free or not, and if free, whether something else than zero may stand there. */
+static uint8_t bytes[SIZE];
+
+static bool all(uint64_t offset, uint64_t length, uint8_t bits) {
+    require(offset <= SIZE && length <= SIZE - offset);
+    for (uint64_t i = offset; i < offset + length; i++)
+        if ((bytes[i] & FREE) != bits) return false;
+    return true;
+}
+
+static void taken(uint64_t offset, uint64_t length) {
+    require(all(offset, length, FREE));
+    memset(bytes + offset, 0, length);
+}
+
+static void check(const struct aeor_voids *voids) {
+    uint64_t end = 0, free_bytes = 0, listed = 0, waiting = 0;
+    for (uint64_t i = 0; i < voids->count; i++) {
+        const struct aeor_void *item = voids->items + i;
+        require(item->offset >= end && item->length > 0 && all(item->offset, item->length, FREE));
+        require(aeor_voids_at(voids, item->offset) == item->length);
+        end = item->offset + item->length;
+        require(aeor_voids_before(voids, end) == item->length);
+        listed += item->length;
+        waiting += item->waiting;
+    }
+    for (uint64_t i = 0; i < SIZE; i++) free_bytes += bytes[i] & FREE;
+    require(listed == free_bytes && waiting == voids->waiting);
+    uint8_t *records = malloc(13 * voids->count + 1);
+    require(records != NULL);
+    aeor_voids_records(voids, records);
+    for (uint64_t i = 0; i < voids->count; i++)
+        require(aeor_get64(records + 13 * i + 1) == voids->items[i].offset);
+    free(records);
+}
+
+static void place(struct aeor_voids *voids, const uint8_t *step) {
+    struct aeor_run runs[RUNS];
+    uint64_t lengths[RUNS], found, count = step[1] % RUNS + 1u, placed = 0;
+    for (uint64_t i = 0; i < count; i++) lengths[i] = 1 + (aeor_get16(step + 2) >> i) % 750;
+    require(aeor_voids_place(voids, lengths, count, runs, &found) == AEOR_OK && found <= count);
+    for (uint64_t i = 0; i < found; i++) {
+        uint64_t size = 0;
+        require(runs[i].count > 0);
+        for (uint64_t j = 0; j < runs[i].count; j++) size += lengths[placed++];
+        require(size == runs[i].size);
+        if (runs[i].offset != UINT64_MAX) taken(runs[i].offset, size);
+    }
+    require(placed == count);
+}
+
+/* Afterwards every range is what a void entry needs: a header, and zeros. */
+static void write_all(struct aeor_voids *voids) {
+    struct aeor_void_write write;
+    int code;
+    while ((code = aeor_voids_next(voids, &write)) == AEOR_OK) {
+        for (uint64_t i = 0; i < write.zero_count; i++) {
+            struct aeor_range zeros = write.zeros[i];
+            require(zeros.offset >= write.offset && zeros.length > 0);
+            require(zeros.offset + zeros.length <= write.offset + write.length);
+            for (uint64_t at = 0; at < zeros.length; at++) bytes[zeros.offset + at] &= ~ANY;
+        }
+        require(all(write.offset, write.length, FREE) && write.header[5] == AEOR_TYPE_VOID);
+        memset(bytes + write.offset, FREE | ANY, AEOR_ENTRY_START);
+        for (uint64_t i = AEOR_ENTRY_START; i < write.length; i++)
+            require(!(bytes[write.offset + i] & ANY));
+        aeor_voids_settle(voids, write.offset);
+    }
+    require(code == AEOR_ABSENT && voids->waiting == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct aeor_voids voids = {0};
+    memset(bytes, 0, sizeof bytes);
+    for (; size >= 4; data += 4, size -= 4) {
+        uint64_t offset = (uint64_t)data[1] * UNIT, length = aeor_get16(data + 2) % 1536 + 1u, at;
+        if (length > SIZE - offset) length = SIZE - offset;
+        int code;
+        switch (data[0] % STEPS) {
+        case INSERT:
+        case ADD:
+            code = data[0] % STEPS == ADD ? aeor_voids_add(&voids, offset, length)
+                                          : aeor_voids_insert(&voids, offset, length, true);
+            require(code == (all(offset, length, 0) ? AEOR_OK : AEOR_ERR_ARGUMENT));
+            if (code == AEOR_OK) memset(bytes + offset, FREE | ANY, length);
+            break;
+        case TAKE:
+            code = aeor_voids_take(&voids, length, &at);
+            require(code == AEOR_OK || code == AEOR_ABSENT);
+            if (code == AEOR_OK) taken(at, length);
+            break;
+        case PLACE:
+            place(&voids, data);
+            break;
+        case WRITE:
+            write_all(&voids);
+            break;
+        case CLIP:
+            require(aeor_voids_clip(&voids, offset) == AEOR_OK);
+            memset(bytes, 0, offset);
+            break;
+        case REMOVE:
+            at = aeor_voids_at(&voids, offset);
+            require(aeor_voids_remove(&voids, offset) == (at ? AEOR_OK : AEOR_ABSENT));
+            if (at) taken(offset, at);
+            break;
+        case KEEP:
+            require(aeor_voids_keep_largest(&voids, data[1] % 16) == AEOR_OK);
+            memset(bytes, 0, sizeof bytes);
+            for (uint64_t i = 0; i < voids.count; i++)
+                memset(bytes + voids.items[i].offset, FREE | ANY, voids.items[i].length);
+            for (uint64_t i = 0; i < voids.count; i++)
+                require(aeor_voids_unsettle(&voids, voids.items[i].offset, 1) == AEOR_OK);
+            break;
+        case UNSETTLE:
+            require(aeor_voids_unsettle(&voids, offset, length) == AEOR_OK);
+            require(aeor_voids_unsettle(&voids, UINT64_MAX, UINT64_MAX) == AEOR_OK);
+            break;
+        default: /* what no log has */
+            require(aeor_voids_insert(&voids, UINT64_MAX - offset, offset + 1, false) ==
+                    AEOR_ERR_ARGUMENT);
+            require(aeor_voids_take(&voids, 0, &at) == AEOR_ERR_ARGUMENT);
+            require(aeor_voids_take(&voids, UINT64_MAX - offset, &at) == AEOR_ABSENT);
+        }
+        if (size % 32 < 4) check(&voids);
+    }
+    check(&voids);
+    write_all(&voids);
+    aeor_voids_free(&voids);
+    return 0;
+}
