@@ -66,9 +66,11 @@ class CommitGroup:
             calls, self._waiting = self._waiting, []
         try:
             with transaction:
+                refused = True
                 for call in calls:
                     call.run(transaction)
-                if all(call.error is not None for call in calls):
+                    refused = refused and call.error is not None
+                if refused:
                     transaction.rollback()
         except BaseException as error:
             for call in calls:

@@ -7,7 +7,7 @@ leaves alone whatever the live header slot needs. A cut at any moment leaves tha
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
@@ -31,8 +31,7 @@ _AHEAD = 1 << 18
 _ZEROS = bytes(1 << 20)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """What a commit may change of the header beside HEAD: the KV block's size and the flags."""
 
     flags: int = 0

@@ -13,7 +13,8 @@ import errno
 import mmap
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Protocol
 
@@ -152,11 +153,20 @@ def _libc() -> ctypes.CDLL:
 def begin_writing(fd: int, offset: int, length: int) -> None:
     """Lets the system begin to write a range to the disk, so that a later sync has less to do.
 
-    Promises nothing, waits for nothing and takes no error away from the sync.
+    Promises nothing, waits for nothing and takes no error away from the sync. Length 0: to the end.
     """
+    call = _sync_file_range()
+    if call is not None:
+        call(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+
+@cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     with contextlib.suppress(AttributeError):
-        place = ctypes.c_int64(offset), ctypes.c_int64(length)
-        _libc().sync_file_range(fd, *place, _SYNC_FILE_RANGE_WRITE)
+        call = _libc().sync_file_range
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        return call
+    return None
 
 
 def current_layer() -> FileLayer:
