@@ -86,6 +86,11 @@ class Log:
         self.voids = VoidMap((v for v in self.state.voids if v not in frozen), dirty=dirty)
         self._begin()
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the running transaction has placed nothing so far."""
+        return self.append_at == self.state.region_end and not self.voids.taken
+
     def undo(self) -> None:
         """Forgets what an unfinished transaction placed; what it overwrote is rewritten later."""
         self.recent.clear()

@@ -219,8 +219,9 @@ class Store:
     def abort(self, writer: WriteView) -> None:
         """Forgets the transaction; harmless when it is over already, or the store closed."""
         self._busy = False
-        if self._log is not None and os.getpid() == self._pid:
-            self._log.undo()
+        log = self._log
+        if log is not None and os.getpid() == self._pid and not log.untouched:
+            log.undo()
 
     def close(self) -> None:
         """Gives up locks and descriptors; marks the file as cleanly closed if it was written."""

@@ -98,6 +98,24 @@ def test_a_commit_writes_data_and_slot_with_a_sync_each(path: Path) -> None:
             assert layer.calls["fdatasync"] - before["fdatasync"] == 2
 
 
+def test_a_transaction_that_placed_nothing_makes_no_call(path: Path) -> None:
+    """Rolled back, or without a change, it cut the file: 0.4 ms for nothing."""
+    layer = CountingLayer()
+    with use_layer(layer), aeordb.open(path, "x") as db:
+        db.put("/a", b"1")
+        before = layer.calls.copy()
+        with db.transaction() as tx:
+            assert tx.exists("/a")
+        with db.transaction() as tx:
+            tx.put("/b", b"2")
+            tx.rollback()
+        with pytest.raises(aeordb.NotFoundError):
+            db.delete("/c")
+        assert layer.calls == before
+    with aeordb.open(path) as db:
+        assert dict(db) == {"/a": b"1"}
+
+
 def test_small_commits_in_a_row_seldom_make_the_file_longer(path: Path) -> None:
     """Where a sync finds new blocks in a file it waits for the file system's journal too."""
     grown, size = 0, 0
