@@ -224,14 +224,14 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
         if (lengths[i] == 0 || lengths[i] > UINT64_MAX - rest) return AEOR_ERR_ARGUMENT;
         rest += lengths[i];
     }
+    uint64_t most = largest(voids);
     for (uint64_t i = 0; i < count; i += runs[(*found)++].count) {
         struct aeor_run *run = runs + *found;
         *run = (struct aeor_run){UINT64_MAX, count - i, rest};
-        int code = aeor_voids_take(voids, run->size, &run->offset);
+        int code = rest <= most ? aeor_voids_take(voids, rest, &run->offset) : AEOR_ABSENT;
         if (code == AEOR_ABSENT) {
             /* As many as go into the largest range, of which a void entry may be left. */
-            uint64_t room = largest(voids);
-            room = room > AEOR_ENTRY_START ? room - AEOR_ENTRY_START : 0;
+            uint64_t room = most > AEOR_ENTRY_START ? most - AEOR_ENTRY_START : 0;
             for (run->count = run->size = 0;
                  i + run->count < count && lengths[i + run->count] <= room - run->size;
                  run->count++)
@@ -242,6 +242,8 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
             *run = (struct aeor_run){UINT64_MAX, 1, lengths[i]};
         } else if (code != AEOR_OK) {
             return code;
+        } else {
+            most = largest(voids);
         }
         rest -= run->size;
     }

@@ -153,10 +153,10 @@ class Log:
         self._write_ahead(region[0] + region[1])
         # On its way to the disk while the header is made.
         self.file.begin()
-        state = self._next_state(head, region, voids, blake3(tail), layout, table)
+        state = self.next_state(head, region, voids, blake3(tail), layout, table)
         slot = state.header.encode()
         self.file.sync()
-        self._flip(state, slot)
+        self.flip(state, slot)
 
     def _write_ahead(self, end: int) -> None:
         """Zeros behind a commit that ends at `end`, for the next ones to be written over.
@@ -175,20 +175,7 @@ class Log:
                 self.file.write(end, memoryview(_ZEROS)[:_AHEAD])
                 self._written_to = end + _AHEAD
 
-    def flip(
-        self,
-        head: bytes,
-        region: Extent,
-        void_records: bytes,
-        region_hash: bytes,
-        layout: Layout,
-        table: Table,
-    ) -> None:
-        """Commits to this hot tail, which is on the disk, with the other header slot."""
-        state = self._next_state(head, region, void_records, region_hash, layout, table)
-        self._flip(state, state.header.encode())
-
-    def _next_state(
+    def next_state(
         self,
         head: bytes,
         region: Extent,
@@ -226,7 +213,7 @@ class Log:
             last_time=self.last_time,
         )
 
-    def _flip(self, state: State, slot: bytes) -> None:
+    def flip(self, state: State, slot: bytes) -> None:
         """Makes `state` the live one: writes its header slot and syncs, a commit's last step."""
         self.file.write(state.slot * c.SLOT_LENGTH, slot)
         self.file.sync()

@@ -28,6 +28,8 @@ _COPY_BYTES = 4 << 20
 _SCAN_ENTRIES = 64
 
 _Row = tuple[int, int, int, bytes]
+_Live = tuple[int, int, bytes, int | None]
+"""(offset, total length, key, KV type and flags) of an entry; None: the index has it not."""
 
 
 def stage_for(entries: int) -> int:
@@ -110,7 +112,7 @@ def _scan(log: Log, start: int, end: int) -> Iterator[list[_Row]]:
         ]
 
 
-def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
+def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Live]]:
     """The entries before `end` that are still needed, in batches of some MiB.
 
     These are what the index points to, and all deletion entries: of a gc that was cut off the index
@@ -118,14 +120,14 @@ def _live_entries(log: Log, table: Table, end: int) -> Iterator[list[_Row]]:
     the index would bring these back.
     """
     index = make_index(log.files, log.state, table)
-    rows: list[_Row] = []
+    rows: list[_Live] = []
     size = 0
     for batch in _log_rows(log, end):
-        for row, kv in zip(batch, _indexed(index, batch), strict=True):
-            if kv is None and row[2] != c.ENTRY_DELETION:
+        for (offset, length, kind, key), kv in zip(batch, _indexed(index, batch), strict=True):
+            if kv is None and kind != c.ENTRY_DELETION:
                 continue
-            rows.append(row)
-            size += row[1]
+            rows.append((offset, length, key, kv))
+            size += length
             if size >= _COPY_BYTES:
                 yield rows
                 rows, size = [], 0
@@ -150,19 +152,18 @@ def _indexed(index: Index, rows: list[_Row]) -> list[int | None]:
     return [kinds.get((row[0], row[3])) for row in rows]
 
 
-def _copy(log: Log, rows: list[_Row], moved: Table) -> None:
+def _copy(log: Log, rows: list[_Live], moved: Table) -> None:
     """Appends these entries' bytes as they stand; the index gets new places of those it has."""
-    index = make_index(log.files, log.state, moved)
     source = log.files.covering(rows[-1][0] + rows[-1][1])
     frames = bytearray()
     for offset, length, *_ in rows:
         frames += source.copy(offset, length)
     offsets = log.place(frames, [row[1] for row in rows])
     keys, kinds, places, lengths = [], [], [], []
-    for row, kv, place in zip(rows, _indexed(index, rows), offsets, strict=True):
+    for (_, length, key, kv), place in zip(rows, offsets, strict=True):
         if kv is not None:
-            keys.append(row[3])
+            keys.append(key)
             kinds.append(kv)
             places.append(place)
-            lengths.append(row[1])
+            lengths.append(length)
     moved.put_many(pack_tail_records(keys, kinds, places, lengths))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from aeordb.errors import AeorDBError, DamagedError, LockedError, quote
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
+from aeordb.format.header import Spare
 from aeordb.format.hottail import mark_deleted
 from aeordb.format.page import block_length
 from aeordb.native.faults import PageFault
@@ -109,11 +110,8 @@ def _reopen(log: Log) -> None:
     state = log.state
     spare = state.header.spare
     assert spare is not None
-    layout = Layout(spare.flags & ~c.SPARE_CLEAN, spare.batch_count)
     slot = log.file.read((1 - state.slot) * c.SLOT_LENGTH, c.SLOT_LENGTH)
-    log.flip(
-        state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
-    )
+    _commit_flags(log, spare, spare.flags & ~c.SPARE_CLEAN)
     log.reopened = log.state.header.sequence, slot
 
 
@@ -134,10 +132,17 @@ def close_cleanly(log: Log) -> None:
         log.file.write(state.slot * c.SLOT_LENGTH, log.reopened[1])
         log.file.sync()
         return
-    layout = Layout(spare.flags | c.SPARE_CLEAN, spare.batch_count)
-    log.flip(
-        state.header.head, state.region, state.void_records, spare.region_hash, layout, state.table
+    _commit_flags(log, spare, spare.flags | c.SPARE_CLEAN)
+
+
+def _commit_flags(log: Log, spare: Spare, flags: int) -> None:
+    """Commits the live state, whose marker is `spare`, once more with other flags."""
+    old = log.state
+    layout = Layout(flags, spare.batch_count)
+    state = log.next_state(
+        old.header.head, old.region, old.void_records, spare.region_hash, layout, old.table
     )
+    log.flip(state, state.header.encode())
 
 
 def _take_over(log: Log) -> None:

@@ -25,7 +25,8 @@ COMMIT = (
         "aeordb/storage/commit.py",
         "        self.file.write(region[0], tail)\n",
         "        self.file.sync()\n"
-        "        self.flip(head, region, voids, blake3(tail), layout, table)\n"
+        "        state = self.next_state(head, region, voids, blake3(tail), layout, table)\n"
+        "        self.flip(state, state.header.encode())\n"
         "        self.file.write(region[0], tail)\n        return\n",
         f"{CUTS}[put-close]",
     ),
@@ -132,8 +133,8 @@ RECOVERY = (
     bug(
         "clean-flag-left-standing",
         "aeordb/storage/recovery.py",
-        "layout = Layout(spare.flags & ~c.SPARE_CLEAN, spare.batch_count)",
-        "layout = Layout(spare.flags, spare.batch_count)",
+        "_commit_flags(log, spare, spare.flags & ~c.SPARE_CLEAN)",
+        "_commit_flags(log, spare, spare.flags)",
         f"{CUTS}[put-close]",
         f"{CUTS}[given-up-close]",
         "storage/test_commit.py",
