@@ -1,6 +1,7 @@
 #include "voids.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "entry.h"
 #include "frame.h"
@@ -225,27 +226,35 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
         rest += lengths[i];
     }
     uint64_t most = largest(voids);
-    for (uint64_t i = 0; i < count; i += runs[(*found)++].count) {
-        struct aeor_run *run = runs + *found;
-        *run = (struct aeor_run){UINT64_MAX, count - i, rest};
-        int code = rest <= most ? aeor_voids_take(voids, rest, &run->offset) : AEOR_ABSENT;
+    for (uint64_t i = 0, placed; i < count; i += placed) {
+        struct aeor_run run = {UINT64_MAX, count - i, rest};
+        int code = rest <= most ? aeor_voids_take(voids, rest, &run.offset) : AEOR_ABSENT;
         if (code == AEOR_ABSENT) {
             /* As many as go into the largest range, of which a void entry may be left. */
             uint64_t room = most > AEOR_ENTRY_START ? most - AEOR_ENTRY_START : 0;
-            for (run->count = run->size = 0;
-                 i + run->count < count && lengths[i + run->count] <= room - run->size;
-                 run->count++)
-                run->size += lengths[i + run->count];
-            if (run->count) code = aeor_voids_take(voids, run->size, &run->offset);
+            for (run.count = run.size = 0;
+                 i + run.count < count && lengths[i + run.count] <= room - run.size; run.count++)
+                run.size += lengths[i + run.count];
+            if (run.count) code = aeor_voids_take(voids, run.size, &run.offset);
         }
         if (code == AEOR_ABSENT) {
-            *run = (struct aeor_run){UINT64_MAX, 1, lengths[i]};
+            run = (struct aeor_run){UINT64_MAX, 1, lengths[i]};
         } else if (code != AEOR_OK) {
             return code;
         } else {
             most = largest(voids);
         }
-        rest -= run->size;
+        placed = run.count;
+        rest -= run.size;
+        struct aeor_run *last = *found ? runs + *found - 1 : NULL;
+        bool nowhere = run.offset == UINT64_MAX;
+        if (last != NULL && (last->offset == UINT64_MAX) == nowhere &&
+            (nowhere || last->offset + last->size == run.offset)) {
+            last->count += run.count;
+            last->size += run.size;
+        } else {
+            runs[(*found)++] = run;
+        }
     }
     return AEOR_OK;
 }
@@ -356,6 +365,25 @@ void aeor_voids_settle(struct aeor_voids *voids, uint64_t offset) {
     if (at == voids->count || voids->items[at].offset != offset) return;
     set_waiting(voids, voids->items + at, false);
     cut_zeros(voids, offset, end_of(voids->items + at));
+}
+
+int aeor_voids_write_short(struct aeor_voids *voids, int fd) {
+    uint8_t image[AEOR_VOID_SHORT];
+    struct aeor_void_write write;
+    int code;
+    while ((code = aeor_voids_next(voids, &write)) == AEOR_OK) {
+        uint64_t length = AEOR_ENTRY_START;
+        if (write.zero_count) {
+            uint64_t start = write.zeros->offset - write.offset, end = start + write.zeros->length;
+            if (write.zero_count > 1 || start > length || end > sizeof image) break;
+            if (end > length) length = end;
+        }
+        memcpy(image, write.header, AEOR_ENTRY_START);
+        memset(image + AEOR_ENTRY_START, 0, (size_t)length - AEOR_ENTRY_START);
+        if (pwrite(fd, image, (size_t)length, (off_t)write.offset) != (ssize_t)length) break;
+        aeor_voids_settle(voids, write.offset);
+    }
+    return code == AEOR_ABSENT ? AEOR_OK : code;
 }
 
 void aeor_voids_records(const struct aeor_voids *voids, uint8_t *records) {

@@ -10,6 +10,7 @@
  * is written anew at a commit.  One above AEOR_VOID_HALVED is halved before it is used, so that it
  * costs its hash once.  Hardly an entry is shorter than AEOR_VOID_LEAST. */
 enum { AEOR_VOID_JOINED = 262144, AEOR_VOID_HALVED = 1048576, AEOR_VOID_LEAST = 256 };
+enum { AEOR_VOID_SHORT = 8192 };
 
 /* `waiting`: it is no intact void entry yet. */
 struct aeor_void {
@@ -45,7 +46,7 @@ struct aeor_run {
 };
 
 /* Takes room for entries of these lengths, as many of them together as fit a range.  `runs` has
- * room for one per entry; *found of them, in the order of entries. */
+ * room for one per entry; *found of them, in the order of entries, neighbours joined. */
 int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t count,
                      struct aeor_run *runs, uint64_t *found);
 
@@ -80,6 +81,11 @@ int aeor_voids_next(struct aeor_voids *voids, struct aeor_void_write *write);
 
 /* That range has been written: it waits no more. */
 void aeor_voids_settle(struct aeor_voids *voids, uint64_t offset);
+
+/* Writes to a file what makes waiting ranges intact, one after the other, and settles them; ends
+ * at one that needs other zeros than those right behind its header, or more than AEOR_VOID_SHORT
+ * bytes in all, or that cannot be written: that one still waits. */
+int aeor_voids_write_short(struct aeor_voids *voids, int fd);
 
 /* All ranges as void records of a hot tail, 13 bytes each, of which `records` has room for
  * `count`.  A range of 2^32 bytes or more is stated as one byte less than that. */

@@ -135,6 +135,13 @@ class Voids:
             yield offset, self._header[:], zeros
             lib.aeor_voids_settle(voids, offset)
 
+    def write_short(self, fd: int) -> None:
+        """Writes void entries over waiting ranges that need zeros only close behind the header.
+
+        They count as intact then. Ends at the first that needs more, or that cannot be written.
+        """
+        self._check(lib.aeor_voids_write_short(self._voids, fd))
+
     @staticmethod
     def _check(code: int) -> None:
         if code == lib.AEOR_ERR_MEMORY:

@@ -13,11 +13,11 @@ from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
 from aeordb.format.header import Spare
 from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
-from aeordb.native.entries import Entry
 from aeordb.native.hashing import blake3
 from aeordb.native.table import Table
 from aeordb.storage.datafile import DataFile
 from aeordb.storage.filemap import FileMap
+from aeordb.storage.protocols import KeyedEntry
 from aeordb.storage.state import State
 from aeordb.storage.voids import NOWHERE, Extent, VoidMap
 
@@ -66,7 +66,7 @@ class Log:
         self.voids = VoidMap()
         self.append_at = state.region_end
         # Directory nodes that this writer placed last, by key: the next transaction needs them.
-        self.recent: dict[bytes, Entry] = {}
+        self.recent: dict[bytes, KeyedEntry] = {}
         self.last_time = state.last_time
         self.entry_count = _believable_count(state)
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
@@ -223,7 +223,9 @@ class Log:
 
     def write_voids(self, voids: VoidMap | None = None) -> None:
         """Gives every free range of the committed list its void entry, with zeros inside."""
-        for offset, header, zeros in (self.voids if voids is None else voids).pending_writes():
+        voids = self.voids if voids is None else voids
+        self.file.write_short_voids(voids)
+        for offset, header, zeros in voids.pending_writes():
             end = offset + len(header)
             if zeros and zeros[0][0] <= end < sum(zeros[0]) <= end + _PUNCH_FROM:
                 # One write for what lies in a row.

@@ -23,6 +23,7 @@ from aeordb.format import constants as c
 from aeordb.native.framing import void_header
 from aeordb.native.pages import write_pages
 from aeordb.native.sweep import Ranges
+from aeordb.native.voids import Voids
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -292,6 +293,12 @@ class DataFile:
         for offset, length in islice(ranges, done, None):
             header = void_header(length)
             self.write(offset, header + bytes(length - len(header)))
+
+    def write_short_voids(self, voids: Voids) -> None:
+        """Writes those waiting ranges for which few bytes do; what fails is left waiting."""
+        self._check()
+        if type(self._layer) is OsLayer:
+            voids.write_short(self.fd)
 
     def begin(self) -> None:
         """Lets the system begin to write what is not on its way yet; see :func:`begin_writing`."""

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 Buffer = bytes | bytearray | memoryview
 NewEntry = tuple[int, int, int, int, bytes, Buffer]
 """An entry to append: (type, version, flags, compression, key, value as stored)."""
+KeyedEntry = tuple[int, int, int, int, Buffer]
+"""The same of an entry whose key is known: (type, version, flags, compression, value)."""
 
 
 class Entry(Protocol):

@@ -15,7 +15,7 @@ from aeordb.native.framing import frame_entries
 from aeordb.native.index import Index
 from aeordb.native.table import Table
 from aeordb.storage.commit import Log
-from aeordb.storage.protocols import Buffer, NewEntry
+from aeordb.storage.protocols import Buffer, KeyedEntry, NewEntry
 from aeordb.storage.state import State
 from aeordb.storage.view import View, make_index
 
@@ -26,7 +26,6 @@ _RECENT = 64
 _FRAME = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
 
 _T = TypeVar("_T")
-Spec = tuple[int, int, int, int, Buffer]
 
 
 class WriteView(View):
@@ -42,7 +41,7 @@ class WriteView(View):
         self._log = log
         # Most transactions read nothing of what the last one appended: the map follows on demand.
         self._reach = log.state.header.log_start
-        self._queue: dict[bytes, Spec] = {}
+        self._queue: dict[bytes, KeyedEntry] = {}
         self._queued_bytes = 0
         # Of what is queued: the keys that the index may have, whose entries are dropped then.
         self._unsure: set[bytes] = set()
@@ -118,11 +117,11 @@ class WriteView(View):
 
     def read(self, key: bytes) -> Entry | None:
         """As :meth:`View.read`; sees this transaction's own entries."""
-        queued = self._queue.get(key)
-        if queued is not None:
-            entry_type, version, flags, compression, value = queued
-            return Entry(entry_type, version, flags, compression, 0, 0, bytes(value))
-        return self._log.recent.get(key) or super().read(key)
+        spec = self._queue.get(key) or self._log.recent.get(key)
+        if spec is None:
+            return super().read(key)
+        entry_type, version, flags, compression, value = spec
+        return Entry(entry_type, version, flags, compression, 0, 0, bytes(value))
 
     def has_many(self, keys: Sequence[bytes]) -> list[bool]:
         """For each key whether the index, or this transaction, has it."""
@@ -159,7 +158,7 @@ class WriteView(View):
         offsets = self._log.place(frames, lengths)
         kinds = [c.KV_TYPE[entry_type] for entry_type in types]
         self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
-        self._remember(first, offsets)
+        self._remember()
         self._queue = {}
         self._queued_bytes = 0
         self.new_keys += len(keys)
@@ -175,14 +174,14 @@ class WriteView(View):
             if there:
                 self._queued_bytes -= len(self._queue.pop(key)[4])
 
-    def _remember(self, first: int, offsets: list[int]) -> None:
+    def _remember(self) -> None:
         """Keeps the directory nodes of a small batch; links stand under keys that change."""
         if len(self._queue) > _RECENT:
             return
         recent = self._log.recent
-        for i, (key, spec) in enumerate(self._queue.items()):
+        for key, spec in self._queue.items():
             if spec[0] == c.ENTRY_DIRECTORY and len(spec[4]) != c.HASH_LENGTH:
-                recent[key] = Entry(*spec[:4], first + i, offsets[i], bytes(spec[4]))
+                recent[key] = spec
         while len(recent) > _RECENT:
             del recent[next(iter(recent))]
 

@@ -1,45 +1,57 @@
 /* The free ranges against a plain array of bytes: four bytes of input are one step, what to do, a
  * place, and a length in two. */
+#define _GNU_SOURCE
 #include "voids.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "entry.h"
+#include "frame.h"
 
 enum { INSERT, ADD, TAKE, PLACE, WRITE, CLIP, REMOVE, KEEP, UNSETTLE, SPREAD, STEPS };
-enum { UNIT = 24, SIZE = 256 * UNIT, FREE = 1, ANY = 2, RUNS = 8 };
+enum { UNIT = 24, SIZE = 256 * UNIT, RUNS = 8 };
 
 static void require(bool holds) {
     if (!holds) abort();
 }
 
-/* What each byte is: free or not, and if free, whether something else than zero may stand there. */
-static uint8_t bytes[SIZE];
+/* Which bytes are free; and a file of them, open and as memory. */
+static bool is_free[SIZE];
+static int file;
+static uint8_t *image;
 
-static bool all(uint64_t offset, uint64_t length, uint8_t bits) {
+static bool all(uint64_t offset, uint64_t length, bool state) {
     require(offset <= SIZE && length <= SIZE - offset);
     for (uint64_t i = offset; i < offset + length; i++)
-        if ((bytes[i] & FREE) != bits) return false;
+        if (is_free[i] != state) return false;
     return true;
 }
 
+static void freed(uint64_t offset, uint64_t length) {
+    memset(is_free + offset, true, length);
+    memset(image + offset, 'x', length);
+}
+
 static void taken(uint64_t offset, uint64_t length) {
-    require(all(offset, length, FREE));
-    memset(bytes + offset, 0, length);
+    require(all(offset, length, true));
+    memset(is_free + offset, false, length);
+    memset(image + offset, 'x', length);
 }
 
 static void check(const struct aeor_voids *voids) {
     uint64_t end = 0, free_bytes = 0, listed = 0, waiting = 0;
     for (uint64_t i = 0; i < voids->count; i++) {
         const struct aeor_void *item = voids->items + i;
-        require(item->offset >= end && item->length > 0 && all(item->offset, item->length, FREE));
+        require(item->offset >= end && item->length > 0 && all(item->offset, item->length, true));
         require(aeor_voids_at(voids, item->offset) == item->length);
         end = item->offset + item->length;
         require(aeor_voids_before(voids, end) == item->length);
         listed += item->length;
         waiting += item->waiting;
     }
-    for (uint64_t i = 0; i < SIZE; i++) free_bytes += bytes[i] & FREE;
+    for (uint64_t i = 0; i < SIZE; i++) free_bytes += is_free[i];
     require(listed == free_bytes && waiting == voids->waiting);
     uint8_t *records = malloc(13 * voids->count + 1);
     require(records != NULL);
@@ -60,33 +72,54 @@ static void place(struct aeor_voids *voids, const uint8_t *step) {
         for (uint64_t j = 0; j < runs[i].count; j++) size += lengths[placed++];
         require(size == runs[i].size);
         if (runs[i].offset != UINT64_MAX) taken(runs[i].offset, size);
+        if (i > 0) require(runs[i].offset != (runs[i - 1].offset == UINT64_MAX
+                                                  ? UINT64_MAX
+                                                  : runs[i - 1].offset + runs[i - 1].size));
     }
     require(placed == count);
 }
 
 /* Afterwards every range is what a void entry needs: a header, and zeros. */
-static void write_all(struct aeor_voids *voids) {
+static void write_all(struct aeor_voids *voids, bool in_one) {
     struct aeor_void_write write;
     int code;
+    if (in_one) {
+        uint64_t before = voids->waiting;
+        require(aeor_voids_write_short(voids, -1) == AEOR_OK && voids->waiting <= before);
+        require(aeor_voids_write_short(voids, file) == AEOR_OK);
+    }
     while ((code = aeor_voids_next(voids, &write)) == AEOR_OK) {
         for (uint64_t i = 0; i < write.zero_count; i++) {
             struct aeor_range zeros = write.zeros[i];
             require(zeros.offset >= write.offset && zeros.length > 0);
             require(zeros.offset + zeros.length <= write.offset + write.length);
-            for (uint64_t at = 0; at < zeros.length; at++) bytes[zeros.offset + at] &= ~ANY;
+            memset(image + zeros.offset, 0, zeros.length);
         }
-        require(all(write.offset, write.length, FREE) && write.header[5] == AEOR_TYPE_VOID);
-        memset(bytes + write.offset, FREE | ANY, AEOR_ENTRY_START);
-        for (uint64_t i = AEOR_ENTRY_START; i < write.length; i++)
-            require(!(bytes[write.offset + i] & ANY));
+        memcpy(image + write.offset, write.header, AEOR_ENTRY_START);
         aeor_voids_settle(voids, write.offset);
     }
     require(code == AEOR_ABSENT && voids->waiting == 0);
+    for (uint64_t i = 0; i < voids->count; i++) {
+        const struct aeor_void *item = voids->items + i;
+        uint8_t header[AEOR_ENTRY_START];
+        if (item->length < AEOR_ENTRY_START) continue;
+        require(aeor_void_header(item->length, header) == AEOR_OK);
+        require(memcmp(image + item->offset, header, sizeof header) == 0);
+        for (uint64_t at = AEOR_ENTRY_START; at < item->length; at++)
+            require(image[item->offset + at] == 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct aeor_voids voids = {0};
-    memset(bytes, 0, sizeof bytes);
+    memset(is_free, 0, sizeof is_free);
+    if (image == NULL) {
+        file = memfd_create("voids", 0);
+        require(file >= 0 && ftruncate(file, SIZE) == 0);
+        image = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        require(image != MAP_FAILED);
+    }
+    memset(image, 'x', SIZE);
     for (; size >= 4; data += 4, size -= 4) {
         uint64_t offset = (uint64_t)data[1] * UNIT, length = aeor_get16(data + 2) % 1536 + 1u, at;
         if (length > SIZE - offset) length = SIZE - offset;
@@ -96,8 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case ADD:
             code = data[0] % STEPS == ADD ? aeor_voids_add(&voids, offset, length)
                                           : aeor_voids_insert(&voids, offset, length, true);
-            require(code == (all(offset, length, 0) ? AEOR_OK : AEOR_ERR_ARGUMENT));
-            if (code == AEOR_OK) memset(bytes + offset, FREE | ANY, length);
+            require(code == (all(offset, length, false) ? AEOR_OK : AEOR_ERR_ARGUMENT));
+            if (code == AEOR_OK) freed(offset, length);
             break;
         case TAKE:
             code = aeor_voids_take(&voids, length, &at);
@@ -108,11 +141,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             place(&voids, data);
             break;
         case WRITE:
-            write_all(&voids);
+            write_all(&voids, data[1] % 2);
             break;
         case CLIP:
             require(aeor_voids_clip(&voids, offset) == AEOR_OK);
-            memset(bytes, 0, offset);
+            memset(is_free, 0, offset);
+            memset(image, 'x', offset);
             break;
         case REMOVE:
             at = aeor_voids_at(&voids, offset);
@@ -121,9 +155,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             break;
         case KEEP:
             require(aeor_voids_keep_largest(&voids, data[1] % 16) == AEOR_OK);
-            memset(bytes, 0, sizeof bytes);
+            memset(is_free, 0, sizeof is_free);
             for (uint64_t i = 0; i < voids.count; i++)
-                memset(bytes + voids.items[i].offset, FREE | ANY, voids.items[i].length);
+                freed(voids.items[i].offset, voids.items[i].length);
             for (uint64_t i = 0; i < voids.count; i++)
                 require(aeor_voids_unsettle(&voids, voids.items[i].offset, 1) == AEOR_OK);
             break;
@@ -140,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size % 32 < 4) check(&voids);
     }
     check(&voids);
-    write_all(&voids);
+    write_all(&voids, size % 2);
     aeor_voids_free(&voids);
     return 0;
 }
