@@ -4,6 +4,7 @@
 
 #include "blake3.h"
 #include "node.h"
+#include "rules.h"
 
 enum { PREFIX = 4, PATH_MAX_BYTES = 65535 }; /* "dir:" stands before the path, for its key */
 
@@ -105,11 +106,6 @@ static void put_row(const struct aeor_places *places, uint64_t path_length, cons
     aeor_put64(row + 2 * AEOR_HASH, (uint64_t)time);
 }
 
-static bool is_name(const uint8_t *name, uint64_t length) {
-    if (length == 0 || memchr(name, '/', length) || memchr(name, 0, length)) return false;
-    return !(name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.')));
-}
-
 /* Goes into the folder that a listing holds. */
 static int enter_child(struct aeor_places *places, const struct aeor_child *child, int64_t *time,
                        struct aeor_fault *fault) {
@@ -120,7 +116,7 @@ static int enter_child(struct aeor_places *places, const struct aeor_child *chil
     if (top->depth >= AEOR_DEPTH_MAX) {
         return fail(fault, AEOR_ERR_WALK_DEPTH, top->key, top->offset, 0);
     }
-    if (!is_name(value + child->name_at, child->name_length) ||
+    if (!aeor_is_name(value + child->name_at, child->name_length) ||
         length + 1 + child->name_length > PATH_MAX_BYTES) {
         return fail(fault, AEOR_ERR_WALK_NAME, top->key, top->offset, 0);
     }

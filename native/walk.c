@@ -105,7 +105,9 @@ int aeor_walk_meet(struct aeor_walk *walk, uint8_t type, const uint8_t *key,
     if (code != AEOR_OK) return code == AEOR_SKIPPED ? AEOR_OK : code;
     *fresh = aeor_walk_mark(walk->marks, *slot);
     if (*fresh) {
-        *item = (struct aeor_walk_item){hit.offset, hit.total_length, 0, 0, type, {0}};
+        *item = (struct aeor_walk_item){
+            hit.offset, UINT64_MAX, hit.total_length, 0, 0, type, {0},
+        };
         memcpy(item->key, key, AEOR_HASH);
     }
     return AEOR_OK;
@@ -158,6 +160,8 @@ int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uin
 }
 
 void aeor_walk_path_keys(struct aeor_walk *walk) { walk->path_keys = true; }
+
+void aeor_walk_strict(struct aeor_walk *walk) { walk->strict = true; }
 
 int aeor_walk_collect(struct aeor_walk *walk, struct aeor_fault *faults, uint64_t capacity) {
     if (walk->folders != NULL) return AEOR_ERR_ARGUMENT;

@@ -30,6 +30,9 @@ enum {
     AEOR_ERR_WALK_NAME = -54,    /* a name or path that may not be */
     AEOR_ERR_WALK_PLACES = -55,  /* folders share one another in too many places */
     AEOR_ERR_WALK_TWICE = -56,   /* one key, two entries */
+    AEOR_ERR_WALK_TEXT = -57,    /* a name, path or content type that is not UTF-8 */
+    AEOR_ERR_WALK_DOUBLE = -58,  /* a listing with one name twice */
+    AEOR_ERR_WALK_SIZE = -59,    /* a file's record states another size than its listing */
 };
 
 /* What went wrong, and for which entry. */
@@ -57,6 +60,10 @@ int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uin
 /* Also marks the path keys of the files and symlinks that it meets, as far as the index has them;
  * before the workers begin. */
 void aeor_walk_path_keys(struct aeor_walk *walk);
+
+/* What parses and would be refused by who reads it is a fault, too: names that no path may hold or
+ * that stand twice, texts that are not UTF-8, sizes that differ; before the workers begin. */
+void aeor_walk_strict(struct aeor_walk *walk);
 
 /* From now on a fault in the tree is noted in `faults` (the first `capacity` of them), and the walk
  * goes on with what is left; not for walks with `folders`.  Without memory, or at a bad page, it

@@ -4,6 +4,7 @@
 #include "blake3.h"
 #include "map.h"
 #include "node.h"
+#include "rules.h"
 #include "walk.h"
 #include "walk_state.h"
 
@@ -109,6 +110,11 @@ static int visit_record(struct aeor_walker *walker, const struct aeor_walk_item 
     if (code != AEOR_OK) return code;
     code = aeor_record_fields(item->type, entry.version, walker->record.data, entry.value_length,
                               &fields, &bad_at);
+    if (code == AEOR_OK && walk->strict) {
+        code = aeor_rules_record(walker->record.data, &fields);
+        bool stated = item->type == AEOR_TYPE_FILE && item->size != UINT64_MAX;
+        if (code == AEOR_OK && stated && fields.size != item->size) code = AEOR_ERR_WALK_SIZE;
+    }
     if (code != AEOR_OK) return fail_inside(walk, code, item);
     if (walk->path_keys) {
         code = ask_path(walker, item->type, walker->record.data + fields.name_at,
@@ -168,6 +174,7 @@ static int visit_child(struct aeor_walker *walker, const struct aeor_walk_item *
         item.depth = parent->depth + 1;
         return aeor_walk_push(&walker->stack, &item);
     }
+    item.size = child->size;
     walker->batch[walker->batched++] = item;
     return walker->batched == BATCH ? visit_batch(walker) : AEOR_OK;
 }
@@ -200,6 +207,11 @@ static int visit_directory(struct aeor_walker *walker, const struct aeor_walk_it
     struct aeor_child child;
     int code = fetch(walker->walk, item, &walker->node, &entry);
     if (code != AEOR_OK) return code;
+    if (walker->walk->strict) {
+        code = aeor_rules_node(walker->node.data, entry.value_length);
+        if (code != AEOR_OK) code = fail_inside(walker->walk, code, item);
+        if (code != AEOR_OK && code != AEOR_SKIPPED) return code;
+    }
     int kind = aeor_node_kind(walker->node.data, entry.value_length);
     if (kind == AEOR_NODE_INTERNAL) return visit_internal(walker, item, entry.value_length);
     if (kind == AEOR_NODE_FLAT && item->level > 0) {

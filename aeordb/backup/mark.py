@@ -70,14 +70,16 @@ def mark(
     *,
     jobs: int,
     path_keys: bool = False,
+    strict: bool = False,
 ) -> None:
     """Marks all that the directories `roots` (keys, joined) reach and that is not marked yet.
 
     `folders`: also gets a bit for each directory, but none for B-tree nodes below their roots.
-    `path_keys`: also marks the path keys of the files and symlinks that it marks.
+    `path_keys`: also marks the path keys of the files and symlinks that it marks. `strict`: as for
+    :class:`~aeordb.native.walk.Walk`.
     """
     workers = jobs if marks.slots >= _SMALL else 1
-    walking = Walk(index, marks, folders, workers=workers, path_keys=path_keys)
+    walking = Walk(index, marks, folders, workers=workers, path_keys=path_keys, strict=strict)
     walking.add(c.ENTRY_DIRECTORY, roots)
 
     def work() -> None:

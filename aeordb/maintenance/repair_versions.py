@@ -44,13 +44,13 @@ class Complete:
         self._good: Marks | None = None
 
     def check(self, root: bytes) -> bool:
-        """Whether everything that a root reaches is there."""
+        """Whether everything that a root reaches is there, and can be read."""
         index = self._stock.index
         tried = Marks(index)
         if self._good is not None and self._index is index:
             tried.add(self._good)
         try:
-            mark(index, root, tried, jobs=self._jobs)
+            mark(index, root, tried, jobs=self._jobs, strict=True)
         except NativeFault:
             return False
         self._index, self._good = index, tried

@@ -32,8 +32,8 @@ _KIND_OF = {
     -26: ENTRY,
     -22: ENTRY,
     -23: ENTRY,
-    **dict.fromkeys((-40, -41, -42, -43), RECORD),
-    **dict.fromkeys((-51, -52, -53, -54, -55), TREE),
+    **dict.fromkeys((-40, -41, -42, -43, -57), RECORD),
+    **dict.fromkeys((-51, -52, -53, -54, -55, -58, -59), TREE),
 }
 
 
@@ -45,7 +45,7 @@ def walk_roots(
     Raises PageFault, MapFault.
     """
     workers = jobs if marks.slots >= _SMALL else 1
-    walking = Walk(index, marks, workers=workers)
+    walking = Walk(index, marks, workers=workers, strict=True)
     faults = Faults(walking, _FAULTS_MAX)
     for root in roots:
         if root.root == c.ZERO_HASH:

@@ -101,6 +101,9 @@ class WalkFault(NativeFault):
         -54: "it lists a name that no path may hold",
         -55: "its folders stand in too many places",
         -56: "two entries have this key",
+        -57: "a name, path or content type in it is not UTF-8",
+        -58: "one name stands in it twice",
+        -59: "the record states another size than a listing of it",
         **EntryFault.REASONS,
         **NodeFault.REASONS,
     }

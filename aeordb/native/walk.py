@@ -107,6 +107,7 @@ class Walk:
     A worker that waits for the others waits outside the GIL: all of them must run, or `stop` be
     called. `folders`: gets a bit for each directory, but none for the B-tree nodes below its own.
     `path_keys`: those of the files and symlinks that it meets are marked too, where there are any.
+    `strict`: names, texts and sizes that reading refuses are faults, not only what does not parse.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Walk:
         *,
         workers: int = 1,
         path_keys: bool = False,
+        strict: bool = False,
     ) -> None:
         self._alive = index, marks, folders
         own = ffi.NULL if folders is None else folders.pointer
@@ -126,6 +128,8 @@ class Walk:
         self.pointer: Any = ffi.gc(walk, lib.aeor_walk_free)
         if path_keys:
             lib.aeor_walk_path_keys(walk)
+        if strict:
+            lib.aeor_walk_strict(walk)
 
     def add(self, entry_type: int, keys: bytes, *, alone: bool = False) -> None:
         """Marks entries (32-byte keys, joined) as roots; `alone`: not what they lead to.

@@ -5,6 +5,7 @@
 
 #include "entry.h"
 #include "map.h"
+#include "rules.h"
 
 static void require(bool holds) {
     if (!holds) abort();
@@ -52,6 +53,31 @@ static void check_internal(const uint8_t *data, size_t size) {
     free(columns);
 }
 
+/* What the rules pass parses; a name that stands twice is one that a search finds earlier. */
+static void check_rules(const uint8_t *data, size_t size) {
+    uint64_t count, keys_at, bad_at;
+    int code = aeor_rules_node(data, size);
+    if (aeor_node_kind(data, size) == AEOR_NODE_INTERNAL) {
+        int parsed = aeor_node_internal(data, size, NULL, 0, &count, &keys_at, &bad_at);
+        require(code == parsed || code == AEOR_ERR_WALK_TEXT);
+        return;
+    }
+    int parsed = aeor_node_children(data, size, NULL, 0, &count, &bad_at);
+    require(code != AEOR_OK || parsed == AEOR_OK);
+    if (parsed != AEOR_OK || (code != AEOR_OK && code != AEOR_ERR_WALK_DOUBLE)) return;
+    struct aeor_children children;
+    struct aeor_child child, first;
+    bool twice = false;
+    require(aeor_children_start(&children, data, size) == AEOR_OK);
+    while (aeor_children_next(&children, &child) == AEOR_OK) {
+        const uint8_t *name = data + child.name_at;
+        require(aeor_is_name(name, child.name_length) && aeor_is_text(name, child.name_length));
+        require(aeor_node_find(data, size, name, child.name_length, &first, &bad_at) == AEOR_OK);
+        twice |= first.name_at != child.name_at;
+    }
+    require(twice == (code == AEOR_ERR_WALK_DOUBLE));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct aeor_child child;
     uint64_t bad_at = 0;
@@ -59,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(kind == AEOR_NODE_FLAT || (size > 0 && kind == data[0]));
     check_children(data, size);
     check_internal(data, size);
+    check_rules(data, size);
     int code = aeor_node_find(data, size, (const uint8_t *)"b", 1, &child, &bad_at);
     require(bad_at <= size);
     require(code != AEOR_BELOW || aeor_inside(child.hash_at, AEOR_HASH, size));

@@ -5,6 +5,7 @@
 
 #include "map.h"
 #include "node.h"
+#include "rules.h"
 
 static void require(bool holds) {
     if (!holds) abort();
@@ -26,5 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(aeor_inside(fields.metadata_at, fields.metadata_length, size));
     require(fields.key_count <= size / AEOR_HASH);
     require(aeor_inside(fields.keys_at, fields.key_count * AEOR_HASH, size));
+    code = aeor_rules_record(data, &fields);
+    require(code == AEOR_OK || code == AEOR_ERR_WALK_TEXT);
     return 0;
 }

@@ -103,6 +103,7 @@ static void walk_all(const struct made *made, uint32_t *marks) {
     struct aeor_walker *walker = aeor_walker_new(walk);
     require(walk != NULL && walker != NULL);
     require(aeor_walk_collect(walk, faults, FAULTS) == AEOR_OK);
+    aeor_walk_strict(walk);
     if (made->flags & SYSTEM) aeor_walk_path_keys(walk);
     require(aeor_walk_add(walk, AEOR_TYPE_DIRECTORY, made->root, 1, false) == AEOR_OK);
     int code;

@@ -1,5 +1,6 @@
 """Walks against a plain one: on AeorDB's files, on trees made up to do harm, with any workers."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -7,13 +8,17 @@ from collections.abc import Callable
 import pytest
 
 import aeordb
+from aeordb.format.errors import FormatError
+from aeordb.format.nodes import Listing, decode_node, encode_child, encode_internal
 from aeordb.native.carry import Image, Plan
 from aeordb.native.faults import PageFault, WalkFault
 from aeordb.native.index import Index
 from aeordb.native.map import Map
 from aeordb.native.walk import PLACE, Marks, Walk, Walker, count_places, list_places
+from aeordb.tree.paths import stored_name_fault
 from tests.kit.backups import path_keys, reach
 from tests.kit.fixtures import COMPLETE, fixture_path
+from tests.kit.hostile import raw_child
 from tests.kit.layout import DIRECTORY as KIND_DIRECTORY
 from tests.kit.oracle import Oracle
 from tests.native import bits
@@ -218,6 +223,83 @@ def test_names_that_no_path_may_hold() -> None:
         assert fault(lambda root=root: count_places(f.index(), root, limit=9)) == (-54, root)  # type: ignore[misc]
     long = f.folder(child(DIRECTORY, "n" * 40_000, f.folder(child(DIRECTORY, "n" * 40_000, empty))))
     assert fault(lambda: count_places(f.index(), long, limit=9))[0] == -54
+
+
+def strict(index: Index, root: bytes) -> Walk:
+    walk = Walk(index, Marks(index), strict=True)
+    walk.add(DIRECTORY, root)
+    walk.run()
+    return walk
+
+
+def reading_refuses(value: bytes) -> int:
+    """The code for what the readers in Python say of a listing."""
+    try:
+        node = decode_node(value)
+    except FormatError as error:
+        return -54 if "empty name" in str(error) else -57
+    assert isinstance(node, Listing)
+    names = [child.name for child in node.children]
+    if any(map(stored_name_fault, names)):
+        return -54
+    return -58 if len(set(names)) < len(names) else 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_strict_walk_refuses_what_reading_refuses(seed: int) -> None:
+    """Also the odd ends of UTF-8: longer than need be, surrogates, behind the last character."""
+    rng = random.Random(seed)
+    two_or_three = "c080 c1bf e09fbf ed9fbf eda080 ee8080 c2 e180 c39f e180c0"
+    four_or_none = "f08fbfbf f0908080 f48fbfbf f4908080 f5 f18080 80 ff"
+    odd = [bytes.fromhex(text) for text in f"{two_or_three} {four_or_none}".split()]
+    odd += [b"", b".", b"..", b"...", b"a/b", b"a\0"]
+    f = Forest()
+    empty = f.folder()
+    seen = set()
+    for _ in range(60):
+        texts = [b"%d" % rng.randrange(40) for _ in range(rng.randrange(1, 12))]
+        kinds = [b""] * len(texts)
+        at, choice = rng.randrange(len(texts)), rng.random()
+        if choice < 0.6:
+            texts[at] = rng.choice(odd) + rng.choice([b"", b"x"])
+        elif choice < 0.7:
+            kinds[at] = rng.choice(odd)
+        rows = zip(texts, kinds, strict=True)
+        value = b"".join(raw_child(DIRECTORY, empty, name, kind) for name, kind in rows)
+        root = f.put(DIRECTORY, value)
+        expected = reading_refuses(value)
+        seen.add(expected)
+        if expected:
+            assert fault(lambda root=root: strict(f.index(), root)) == (expected, root)  # type: ignore[misc]
+        else:
+            strict(f.index(), root)
+        assert len(walked(f.index(), root)[0]) == 2, "else it is none of the walk's business"
+    assert seen == {0, -54, -57, -58}
+
+
+def test_texts_of_separators_and_records() -> None:
+    f = Forest()
+    leaf = f.leaf(child(SYMLINK, "a", f.symlink("/a")))
+    separated = f.put(DIRECTORY, encode_internal(["m"], [leaf, leaf]).replace(b"m", b"\xff"))
+    assert fault(lambda: strict(f.index(), separated)) == (-57, separated)
+    for kind, key in (
+        (FILE, f.put(FILE, b"\2\0/\xff" + bytes(2 + 24 + 32 + 8), version=1)),
+        (FILE, f.put(FILE, b"\1\0/" + b"\1\0\xff" + bytes(24 + 32 + 8), version=1)),
+        (SYMLINK, f.put(SYMLINK, b"\1\0/" + b"\1\0\xff" + bytes(16))),
+    ):
+        root = f.folder(child(kind, "a", key))
+        walked(f.index(), root)
+        assert fault(lambda root=root: strict(f.index(), root)) == (-57, key)  # type: ignore[misc]
+
+
+def test_the_size_that_a_listing_states() -> None:
+    f = Forest()
+    file = f.file("/a")
+    honest = f.folder(child(FILE, "a", file))
+    strict(f.index(), honest)
+    root = f.folder(encode_child(FILE, file, 1, 1, 1, "a", ""))
+    walked(f.index(), root)
+    assert fault(lambda: strict(f.index(), root)) == (-59, file)
 
 
 def test_malformed_values_are_faults() -> None:

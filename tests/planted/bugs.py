@@ -2,7 +2,7 @@
 
 from tests.planted.bug import Bug
 from tests.planted.in_content import NATIVE, SERVER, TREE
-from tests.planted.in_copies import BACKUPS, COLLECTING
+from tests.planted.in_copies import BACKUPS, COLLECTING, VERIFYING
 from tests.planted.in_storage import COMMIT, NAMES, RECOVERY
 
 BUGS: tuple[Bug, ...] = (
@@ -10,6 +10,7 @@ BUGS: tuple[Bug, ...] = (
     *RECOVERY,
     *NAMES,
     *COLLECTING,
+    *VERIFYING,
     *BACKUPS,
     *TREE,
     *SERVER,

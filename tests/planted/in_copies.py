@@ -118,6 +118,23 @@ COLLECTING = (
     ),
 )
 
+VERIFYING = (
+    bug(
+        "verify-passes-names-that-reading-refuses",
+        "aeordb/maintenance/verify_trees.py",
+        "workers=workers, strict=True)",
+        "workers=workers)",
+        "maintenance/test_lies.py::test_names_that_reading_refuses",
+    ),
+    bug(
+        "repair-keeps-names-that-reading-refuses",
+        "aeordb/maintenance/repair_versions.py",
+        "jobs=self._jobs, strict=True)",
+        "jobs=self._jobs)",
+        "maintenance/test_lies.py::test_names_that_reading_refuses",
+    ),
+)
+
 BACKUPS = (
     bug(
         "import-takes-dot-dot",
