@@ -38,8 +38,12 @@ static void run(const aeor_blake3_unit *units, size_t count) {
     int level = aeor_blake3_simd();
     (void)level;
 #ifdef AEOR_X86
-    if (level >= AEOR_SIMD_AVX512 && count > 8) {
-        aeor_blake3_avx512(units, count);
+    if (level >= AEOR_SIMD_AVX512) {
+        aeor_blake3_kernel *kernel = count > 8   ? aeor_blake3_avx512
+                                     : count > 4 ? aeor_blake3_avx512x8
+                                     : count > 1 ? aeor_blake3_avx512x4
+                                                 : aeor_blake3_single;
+        kernel(units, count);
         return;
     }
     if (level >= AEOR_SIMD_AVX2 && count > 4) {
@@ -48,10 +52,6 @@ static void run(const aeor_blake3_unit *units, size_t count) {
     }
     if (level >= AEOR_SIMD_SSE41 && count > 1) {
         aeor_blake3_sse41(units, count);
-        return;
-    }
-    if (level >= AEOR_SIMD_AVX512) {
-        aeor_blake3_single(units, count);
         return;
     }
 #endif

@@ -32,7 +32,8 @@ typedef void aeor_blake3_kernel(const aeor_blake3_unit *units, size_t count);
 
 aeor_blake3_kernel aeor_blake3_portable;
 #ifdef AEOR_X86
-aeor_blake3_kernel aeor_blake3_sse41, aeor_blake3_avx2, aeor_blake3_avx512, aeor_blake3_single;
+aeor_blake3_kernel aeor_blake3_sse41, aeor_blake3_avx2;
+aeor_blake3_kernel aeor_blake3_avx512, aeor_blake3_avx512x8, aeor_blake3_avx512x4, aeor_blake3_single;
 #endif
 
 /* Where a unit's blocks of 64 bytes are: the first and the last one are gathered if a prefix or a
