@@ -283,6 +283,13 @@ void aeor_blake3_add(aeor_blake3_batch *batch, const uint8_t *prefix, size_t pre
 }
 
 int aeor_blake3(const uint8_t *data, size_t length, uint8_t *out) {
+    if (length <= CHUNK) {
+        /* A batch's memory is not worth touching. */
+        aeor_blake3_unit unit = {.data = data, .out = out, .length = length,
+                                 .first = CHUNK_START, .last = CHUNK_END | ROOT};
+        run(&unit, 1);
+        return AEOR_OK;
+    }
     aeor_blake3_batch batch;
     aeor_blake3_start(&batch);
     aeor_blake3_add(&batch, NULL, 0, data, length, out);
