@@ -61,8 +61,8 @@ def export(
     system data, less what is never exported; the caller has checked the root key. `uncompressed`:
     chunks are stored raw. `dry_run`: counts, writes nothing, and looks at no chunk's content. The
     bytes do not depend on `jobs`, the number of threads.
-    Raises ExistsError (before anything is read), DamagedError with the path that is hit,
-    NotDurableError; leaves nothing behind then.
+    Raises ExistsError (before anything is read), LockedError (somebody makes this very file),
+    DamagedError with the path that is hit, NotDurableError; leaves nothing behind then.
     """
     check_absent(path)
     if root == c.ZERO_HASH and view.read(EMPTY) is not None:

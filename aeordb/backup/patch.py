@@ -69,8 +69,8 @@ def export_patch(
     `view` is this patch's own: its walk lock is used. Costs what differs; where entries older than
     the base are carried, also a walk over what the base reaches. `dry_run`: counts, writes nothing,
     and looks at no chunk's content.
-    Raises ExistsError (before anything is read), DamagedError with the path that is hit,
-    NotDurableError; leaves nothing behind then.
+    Raises ExistsError (before anything is read), LockedError (somebody makes this very file),
+    DamagedError with the path that is hit, NotDurableError; leaves nothing behind then.
     """
     check_absent(path)
     try:

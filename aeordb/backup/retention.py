@@ -6,14 +6,17 @@ which hold a finished export or patch, of a version that the database has or tha
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from aeordb.backup.sink import PART
 from aeordb.errors import AeorDBError
 from aeordb.format import constants as c
 from aeordb.storage.datafile import remove
@@ -24,6 +27,11 @@ SUFFIX = ".aeordb"
 HEAD_LABEL = "head"
 _LABEL_BYTES = 180
 _NAME = re.compile(r"(backup|patch)-(.+)-(\d{8}T\d{6}\.\d{3}Z)\.aeordb", re.DOTALL)
+UNCHECKED = ".unchecked"
+"""Behind the name of a backup until it was read back."""
+_UNFINISHED = re.compile(
+    _NAME.pattern + re.escape(UNCHECKED) + "(?:" + re.escape(PART) + ")?", re.DOTALL
+)
 _PREFIX = {"full": "backup", "patch": "patch"}
 
 Kind = Literal["full", "patch"]
@@ -59,6 +67,26 @@ def make_name(kind: Kind, label: str, time: int) -> str:
     """A backup's file name; `time` in milliseconds: `backup-head-20260419T030000.000Z.aeordb`."""
     moment = datetime.fromtimestamp(time // 1000, UTC)
     return f"{_PREFIX[kind]}-{label}-{moment:%Y%m%dT%H%M%S}.{time % 1000:03}Z{SUFFIX}"
+
+
+def list_unfinished(folder: str, label: str, before: float) -> list[str]:
+    """Files that runs for this label have not given a name yet and last wrote to before that time
+    (seconds since 1970), as far as their names tell."""
+    found = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(folder):
+            match = _UNFINISHED.fullmatch(name)
+            if match is not None and match[2] == label:
+                found.append(os.path.join(folder, name))
+    return [path for path in found if _last_written(path) < before]
+
+
+def _last_written(path: str) -> float:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return math.inf
+    return status.st_mtime if stat.S_ISREG(status.st_mode) else math.inf
 
 
 def list_backups(folder: str, *, live: tuple[int, int]) -> list[BackupFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -12,12 +13,14 @@ from aeordb.backup.patch import export_patch
 from aeordb.backup.recheck import recheck
 from aeordb.backup.record import read_record
 from aeordb.backup.retention import (
+    UNCHECKED,
     BackupFile,
     Kind,
     chain_of,
     choose,
     delete,
     list_backups,
+    list_unfinished,
     make_label,
     make_name,
 )
@@ -28,12 +31,13 @@ from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.datafile import discard, remove, rename_new
 from aeordb.storage.store import Store
 from aeordb.storage.view import View
+from aeordb.storage.working import at_work, remove_left
 from aeordb.tree.directory import EMPTY
 from aeordb.tree.ingest import default_jobs
 from aeordb.versions.names import SNAPSHOT, get_name
 
-UNCHECKED = ".unchecked"
-"""Behind the name of a backup until it was read back."""
+_LEFT_SECONDS = 3600
+"""What a run was killed at is taken away so long after it last wrote to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def run_backup(
         task = _Run(
             store, view, root, make_label(snapshot), folder, time, jobs or default_jobs(), phases
         )
+        task.remove_left()
         report = task.make(task.find_base(patches) if patches else None)
         if report.kind != "unchanged":
             task.check(report)
@@ -149,6 +154,13 @@ class _Run:
         """What is in the folder now."""
         status = os.fstat(self.store.fd)
         return list_backups(self.folder, live=(status.st_dev, status.st_ino))
+
+    def remove_left(self) -> None:
+        """Removes what earlier runs were at when they were killed: nobody goes on with it, and no
+        other run writes over it, as its name has its time."""
+        for path in list_unfinished(self.folder, self.label, self.time / 1000 - _LEFT_SECONDS):
+            with suppress(OSError, NotDurableError):
+                remove_left(path)
 
     def find_base(self, patches: int) -> BackupFile | None:
         """The newest backup of the task, if its chain is whole and may get one more patch."""
@@ -222,8 +234,11 @@ class _Run:
         a backup, and be counted among those that stay. Else the file is taken away."""
         unchecked = report.output + UNCHECKED
         try:
-            recheck(unchecked, report.version, report.base, jobs=self.jobs, progress=self.progress)
-            rename_new(unchecked, report.output)
+            with at_work(unchecked):
+                recheck(
+                    unchecked, report.version, report.base, jobs=self.jobs, progress=self.progress
+                )
+                rename_new(unchecked, report.output)
         except BaseException as error:
             if isinstance(error, NotDurableError) and not os.path.lexists(unchecked):
                 discard(report.output)  # it has its name, which may not last

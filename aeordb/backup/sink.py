@@ -28,10 +28,10 @@ from aeordb.storage.datafile import (
     disk_errors,
     folder_of,
     make_folders,
-    remove,
     rename_new,
     replace,
 )
+from aeordb.storage.working import open_working
 
 PART = ".part"
 
@@ -201,15 +201,15 @@ def new_file(path: str, *, over: bool = False) -> Iterator[Sink]:
 
     Makes missing parent folders. `over`: takes the place of the file of that name, at once, and
     has its permissions; on an error that one stays. A disk on which nothing can be removed keeps
-    the `.part` file; the next run takes it away. Raises ExistsError, NotDurableError, OSError.
+    the `.part` file; the next run takes it away. Raises ExistsError, LockedError (somebody else
+    makes a file of this name), NotDurableError, OSError.
     """
     if not over:
         check_absent(path)
     part = path + PART
     with disk_errors(path, "make"):
         make_folders(folder_of(path))
-        remove(part)
-        file = DataFile.open(part, create=True)
+        file = open_working(part)
     sink = Sink(file)
     try:
         if over:

@@ -27,7 +27,7 @@ TITLES = {
         "aeordb backup --backup-dir /var/backups/aeordb --retention-count 7",
         "aeordb backup --patches 6 --retention-count 14",
     ),
-    exits=(0, 2, 10, 14, 16, 20),
+    exits=(0, 2, 10, 11, 14, 16, 20),
 )
 @click.option(
     "--backup-dir",
@@ -64,8 +64,9 @@ def command(
     """Write HEAD to a new file in DIR, as backup-head-20260419T030000.000Z.aeordb.
 
     The file is read back before an older one is deleted. Only files go that 'backup' made of this
-    database and of the same version's name; never one that a patch in DIR needs. The run is noted
-    in the database, for 'aeordb status --max-age'. Others may write to the database meanwhile.
+    database and of the same version's name; never one that a patch in DIR needs. What a run was
+    writing when it was killed goes an hour later. The run is noted in the database, for 'aeordb
+    status --max-age'. Others may write to the database meanwhile.
     """
     with shell.open() as db:
         report = db.backup(

@@ -26,7 +26,7 @@ LETTERS = {"added": "A", "modified": "M", "deleted": "D"}
         "aeordb diff --from v1 --stat",
         "aeordb diff --from v1 --to v2 --name-status",
     ),
-    exits=(0, 2, 10, 14, 15, 16, 20),
+    exits=(0, 2, 10, 11, 14, 15, 16, 20),
 )
 @output_option(required=False, help="Write a patch, which 'import' takes; it must not exist.")
 @click.option(

@@ -24,7 +24,7 @@ COUNTS = ("version", "files", "chunks", "directories", "bytes", "output")
         "aeordb export --output backups/v1.aeordb --snapshot v1",
         "AEORDB_ROOT_KEY=aeor_k_... aeordb export -o all.aeordb",
     ),
-    exits=(0, 2, 10, 12, 14, 15, 16, 20),
+    exits=(0, 2, 10, 11, 12, 14, 15, 16, 20),
 )
 @output_option(required=True, help="The new file; it must not exist.")
 @click.option("--snapshot", metavar="NAME", help="Export this snapshot instead of HEAD.")

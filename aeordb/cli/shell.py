@@ -27,7 +27,7 @@ EXITS = {
     2: "wrong flags or arguments",
     3: "done, but something was left out",
     10: "missing, not an AeorDB database, or of an unknown version",
-    11: "another process is writing to the database",
+    11: "another process is writing to the file",
     12: "wrong or missing root key",
     13: "the patch is for another base",
     14: "damaged: a hash, address or structure does not hold",

@@ -22,9 +22,10 @@ from aeordb.native.sweep import survey
 from aeordb.native.walk import Marks
 from aeordb.progress import NO_PROGRESS, Progress
 from aeordb.storage.commit import Log
-from aeordb.storage.datafile import DataFile, discard, folder_of, remove
+from aeordb.storage.datafile import discard, folder_of
 from aeordb.storage.store import Store
 from aeordb.storage.view import make_index
+from aeordb.storage.working import open_working
 from aeordb.tree.ingest import default_jobs
 
 SUFFIX = ".compact"
@@ -93,8 +94,7 @@ def _check_room(path: str, need: int) -> None:
 
 def _write(log: Log, index: Index, marks: Marks, part: str, jobs: int, progress: Progress) -> None:
     """The copy, whole and durable under its working name."""
-    remove(part)
-    file = DataFile.open(part, create=True)
+    file = open_working(part)
     sink = Sink(file)
     try:
         plan = Plan(index, marks)

@@ -13,20 +13,20 @@ from aeordb.format.keys import directory_content_key, directory_path_key
 from aeordb.format.page import block_length
 from aeordb.native.framing import frame_entries
 from aeordb.native.hashing import blake3
-from aeordb.storage.datafile import DataFile, discard_own, remove, rename_new
+from aeordb.storage.datafile import DataFile, discard_own, rename_new
+from aeordb.storage.working import open_working
 
 
 def create_file(path: str, stage: int = 0) -> None:
     """Makes the file, its names and content durable. The caller holds the writer's lock.
 
-    Raises ExistsError, NotDurableError; leaves nothing behind then (but the `.part` file on a disk
-    where nothing can be removed; the next try takes it away).
+    Raises ExistsError, LockedError, NotDurableError; leaves nothing behind then (but the `.part`
+    file on a disk where nothing can be removed; the next try takes it away).
     """
     if os.path.lexists(path):
         raise ExistsError(path=path)
     part = path + ".part"
-    remove(part)
-    file = DataFile.open(part, create=True)
+    file = open_working(part)
     try:
         _write(file, stage)
         rename_new(part, path)

@@ -12,6 +12,7 @@ import aeordb
 from aeordb.backup import scheduled
 from aeordb.backup.retention import list_backups, make_label, make_name
 from aeordb.errors import DamagedError, NotFoundError, UsageError
+from aeordb.storage.working import at_work, remove_left
 from tests.kit.oracle import Oracle
 from tests.kit.rules import assert_file
 
@@ -248,6 +249,52 @@ def test_nothing_goes_before_the_new_file_read_back_well(
     with pytest.raises(DamagedError, match="read back"):
         run(retention_count=1)
     assert names(folder) == before
+
+
+def test_what_killed_runs_left_is_taken_away_after_an_hour(
+    db: aeordb.Database, folder: Path, run: Run
+) -> None:
+    """Its name has the time of its run: each night another one stayed, as large as a backup."""
+    folder.mkdir()
+    old = [
+        make_name(kind, "head", FIRST - 5 * DAY) + end
+        for kind in ("full", "patch")
+        for end in (".unchecked", ".unchecked.part")
+    ]
+    others = [
+        make_name("full", "v1", FIRST - 5 * DAY) + ".unchecked.part",
+        make_name("full", "head", FIRST - 5 * DAY) + ".part",
+        "backup-head.aeordb.unchecked",
+    ]
+    at_it = make_name("full", "head", FIRST - 6 * DAY) + ".unchecked.part"
+    fresh = make_name("full", "head", FIRST - 60_000) + ".unchecked.part"
+    for name in (*old, *others, at_it, fresh):
+        (folder / name).write_bytes(b"half of it")
+        seconds = FIRST / 1000 - (3599 if name == fresh else 3601)
+        os.utime(folder / name, (seconds, seconds))
+    (folder / (old[0] + ".part")).unlink()
+    (folder / (old[0] + ".part")).mkdir()
+    with at_work(str(folder / at_it)):
+        run()
+    left = {*others, at_it, fresh, old[0] + ".part", day_name(0)}
+    assert set(names(folder)) == left
+    run()
+    assert set(names(folder)) == (left | {day_name(1)}) - {at_it, fresh}
+
+
+def test_a_backup_that_is_read_back_is_not_taken_for_one_left_behind(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recheck = scheduled.recheck
+
+    def slow(path: str, *args: object, **options: object) -> object:
+        os.utime(path, (0, 0))
+        assert not remove_left(path)
+        return recheck(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scheduled, "recheck", slow)
+    run()
+    assert names(folder) == [day_name(0)]
 
 
 def test_patches_follow_an_export(db: aeordb.Database, folder: Path, run: Run) -> None:

@@ -111,8 +111,9 @@ COLLECTING = (
     bug(
         "backup-not-read-back",
         "aeordb/backup/scheduled.py",
-        "            recheck(unchecked, report.version, report.base, "
-        "jobs=self.jobs, progress=self.progress)\n",
+        "                recheck(\n"
+        "                    unchecked, report.version, report.base, jobs=self.jobs, "
+        "progress=self.progress\n                )\n",
         "",
         "backup/test_retention.py::test_nothing_goes_before_the_new_file_read_back_well",
     ),
