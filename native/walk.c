@@ -105,9 +105,7 @@ int aeor_walk_meet(struct aeor_walk *walk, uint8_t type, const uint8_t *key,
     if (code != AEOR_OK) return code == AEOR_SKIPPED ? AEOR_OK : code;
     *fresh = aeor_walk_mark(walk->marks, *slot);
     if (*fresh) {
-        *item = (struct aeor_walk_item){
-            hit.offset, UINT64_MAX, hit.total_length, 0, 0, type, {0},
-        };
+        *item = (struct aeor_walk_item){hit.offset, hit.total_length, 0, 0, type, {0}};
         memcpy(item->key, key, AEOR_HASH);
     }
     return AEOR_OK;

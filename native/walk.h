@@ -32,7 +32,6 @@ enum {
     AEOR_ERR_WALK_TWICE = -56,   /* one key, two entries */
     AEOR_ERR_WALK_TEXT = -57,    /* a name, path or content type that is not UTF-8 */
     AEOR_ERR_WALK_DOUBLE = -58,  /* a listing with one name twice */
-    AEOR_ERR_WALK_SIZE = -59,    /* a file's record states another size than its listing */
 };
 
 /* What went wrong, and for which entry. */
@@ -62,7 +61,7 @@ int aeor_walk_add(struct aeor_walk *walk, uint8_t type, const uint8_t *keys, uin
 void aeor_walk_path_keys(struct aeor_walk *walk);
 
 /* What parses and would be refused by who reads it is a fault, too: names that no path may hold or
- * that stand twice, texts that are not UTF-8, sizes that differ; before the workers begin. */
+ * that stand twice, texts that are not UTF-8; before the workers begin. */
 void aeor_walk_strict(struct aeor_walk *walk);
 
 /* From now on a fault in the tree is noted in `faults` (the first `capacity` of them), and the walk

@@ -9,7 +9,6 @@
 /* A node or record whose bit is set, still to be read. */
 struct aeor_walk_item {
     uint64_t offset;
-    uint64_t size; /* of a file, as the listing says that led to it; UINT64_MAX: not known */
     uint32_t total_length;
     uint16_t depth;  /* folders above it */
     uint8_t level;   /* B-tree nodes above it in its own directory */

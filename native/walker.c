@@ -110,11 +110,7 @@ static int visit_record(struct aeor_walker *walker, const struct aeor_walk_item 
     if (code != AEOR_OK) return code;
     code = aeor_record_fields(item->type, entry.version, walker->record.data, entry.value_length,
                               &fields, &bad_at);
-    if (code == AEOR_OK && walk->strict) {
-        code = aeor_rules_record(walker->record.data, &fields);
-        bool stated = item->type == AEOR_TYPE_FILE && item->size != UINT64_MAX;
-        if (code == AEOR_OK && stated && fields.size != item->size) code = AEOR_ERR_WALK_SIZE;
-    }
+    if (code == AEOR_OK && walk->strict) code = aeor_rules_record(walker->record.data, &fields);
     if (code != AEOR_OK) return fail_inside(walk, code, item);
     if (walk->path_keys) {
         code = ask_path(walker, item->type, walker->record.data + fields.name_at,
@@ -174,7 +170,6 @@ static int visit_child(struct aeor_walker *walker, const struct aeor_walk_item *
         item.depth = parent->depth + 1;
         return aeor_walk_push(&walker->stack, &item);
     }
-    item.size = child->size;
     walker->batch[walker->batched++] = item;
     return walker->batched == BATCH ? visit_batch(walker) : AEOR_OK;
 }

@@ -16,7 +16,7 @@ from aeordb.backup.layers import NODE_MAX, Layers
 from aeordb.backup.nodes import NodeWalk
 from aeordb.backup.overlay import Overlay, OverlayWriter
 from aeordb.backup.source import Source
-from aeordb.errors import DamagedError
+from aeordb.errors import DamagedError, PathError
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import directory_path_key, node_key, symlink_identity_key
@@ -25,7 +25,7 @@ from aeordb.format.records import DeletionRecord, SymlinkRecord
 from aeordb.native.hashing import blake3
 from aeordb.storage.protocols import Entry
 from aeordb.tree.directory import edit_directory, list_children
-from aeordb.tree.paths import ROOT, TreePath, split
+from aeordb.tree.paths import ROOT, TreePath, parse_path, split
 from aeordb.tree.walk import find
 
 _Names = dict[str, Child]
@@ -70,7 +70,7 @@ class Salvage:
         found: dict[TreePath, _Names] = {}
         times: dict[str, int] = {}
         for child, path, time in self._children():
-            if time < times.get(path, time) or not _is_below(path, folders):
+            if time < times.get(path, time) or not _is_below(path, folders) or not _is_path(path):
                 continue
             times[path] = time
             folder, name = split(TreePath(path))
@@ -240,6 +240,14 @@ class Salvage:
 
 def _depth(path: str) -> int:
     return 0 if path == ROOT else path.count("/")
+
+
+def _is_path(path: str) -> bool:
+    """Whether a record may say that it stands there."""
+    try:
+        return parse_path(path, file=True) == path
+    except PathError:
+        return False
 
 
 def _is_below(path: str, folders: set[TreePath]) -> bool:

@@ -130,8 +130,9 @@ class Header(NamedTuple):
 
     @property
     def pages(self) -> int:
-        """How many index pages the KV block holds."""
-        return self.kv_length // c.PAGE_LENGTH
+        """How many index pages the KV block holds: none if there is no block, whatever its length
+        says."""
+        return self.kv_length // c.PAGE_LENGTH if self.kv_offset else 0
 
     @property
     def log_start(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aeordb.native.hashing import blake3, blake3_many
+from aeordb.native.hashing import Hasher, blake3, blake3_many
 
 CHUNK_PREFIX = b"chunk:"
 SYSTEM_CHUNK_PREFIX = b"system::"
@@ -25,6 +25,9 @@ FORK_PREFIX = b"::aeordb:fork:"
 DELETION_PREFIX = b"del:"
 TASK_PREFIX = b"::aeordb:task:"
 
+# Longer ones are not copied to stand behind their prefix.
+_COPIED = 1 << 20
+
 
 def content_hash(data: bytes) -> bytes:
     """The hash of a whole file's bytes, as a file record holds it (FORMAT.md 3.1)."""
@@ -33,12 +36,20 @@ def content_hash(data: bytes) -> bytes:
 
 def chunk_key(raw: bytes) -> bytes:
     """Key of a chunk, from its bytes before compression."""
-    return blake3(CHUNK_PREFIX + raw)
+    return _with_prefix(CHUNK_PREFIX, raw)
 
 
 def system_chunk_key(raw: bytes) -> bytes:
     """The other key that a system file's chunk may have."""
-    return blake3(SYSTEM_CHUNK_PREFIX + raw)
+    return _with_prefix(SYSTEM_CHUNK_PREFIX, raw)
+
+
+def _with_prefix(prefix: bytes, raw: bytes) -> bytes:
+    if len(raw) <= _COPIED:
+        return blake3(prefix + raw)
+    hasher = Hasher(prefix)
+    hasher.update(raw)
+    return hasher.digest()
 
 
 def file_identity_text(path: str, content_type: str, chunk_keys: bytes) -> bytes:

@@ -11,16 +11,16 @@ import zstandard
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import (
-    CHUNK_PREFIX,
     FILE_CONTENT_PREFIX,
     FILE_PATH_PREFIX,
     SYMLINK_PATH_PREFIX,
-    SYSTEM_CHUNK_PREFIX,
+    chunk_key,
     fork_key,
     node_key,
     snapshot_key,
     symlink_content_key,
     symlink_identity_key,
+    system_chunk_key,
 )
 from aeordb.format.nodes import decode_node
 from aeordb.format.records import ForkRecord, SnapshotRecord, SymlinkRecord
@@ -117,7 +117,7 @@ def addresses(kind: int, version: int, compression: int, value: bytes) -> list[b
         raise FormatError("only chunks are compressed")
     if kind == c.ENTRY_CHUNK:
         raw = decompress(value, c.ENTRY_VALUE_MAX) if compression else value
-        return [blake3(CHUNK_PREFIX + raw), blake3(SYSTEM_CHUNK_PREFIX + raw)]
+        return [chunk_key(raw), system_chunk_key(raw)]
     if kind == c.ENTRY_FILE:
         path, content_type, *_, chunk_keys = file_fields(value, version)
         path.decode()

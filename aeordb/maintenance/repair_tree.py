@@ -205,7 +205,7 @@ class TreeMender:
         made = old._replace(hash=key, size=size)
         if old.hash == c.ZERO_HASH:
             time = max((child.updated for child in names.values()), default=0)
-            made = made._replace(created=time, updated=time, virtual_time=time)
+            made = made._replace(created=time, updated=time, virtual_time=max(time, 0))
         return made
 
     def _sized(self, child: Child) -> Child:
@@ -218,7 +218,7 @@ class TreeMender:
         return (
             child
             if child.updated
-            else child._replace(created=time, updated=time, virtual_time=time)
+            else child._replace(created=time, updated=time, virtual_time=max(time, 0))
         )
 
     def _lose(self, folder: TreePath, name: str) -> None:

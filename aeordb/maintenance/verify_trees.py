@@ -33,7 +33,7 @@ _KIND_OF = {
     -22: ENTRY,
     -23: ENTRY,
     **dict.fromkeys((-40, -41, -42, -43, -57), RECORD),
-    **dict.fromkeys((-51, -52, -53, -54, -55, -58, -59), TREE),
+    **dict.fromkeys((-51, -52, -53, -54, -55, -58), TREE),
 }
 
 

@@ -103,7 +103,6 @@ class WalkFault(NativeFault):
         -56: "two entries have this key",
         -57: "a name, path or content type in it is not UTF-8",
         -58: "one name stands in it twice",
-        -59: "the record states another size than a listing of it",
         **EntryFault.REASONS,
         **NodeFault.REASONS,
     }

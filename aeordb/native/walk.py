@@ -107,7 +107,7 @@ class Walk:
     A worker that waits for the others waits outside the GIL: all of them must run, or `stop` be
     called. `folders`: gets a bit for each directory, but none for the B-tree nodes below its own.
     `path_keys`: those of the files and symlinks that it meets are marked too, where there are any.
-    `strict`: names, texts and sizes that reading refuses are faults, not only what does not parse.
+    `strict`: names and texts that reading refuses are faults, not only what does not parse.
     """
 
     def __init__(

@@ -8,8 +8,10 @@ a flag promises is kept by `finish`, after the commit as after a crash.
 
 from __future__ import annotations
 
+from aeordb.errors import DamagedError
 from aeordb.format import constants as c
 from aeordb.format.page import block_length
+from aeordb.native.faults import PageFault
 from aeordb.native.pages import Checkpoint, replay_batches
 from aeordb.native.pages import checkpoint as merge_pages
 from aeordb.native.table import Table
@@ -56,7 +58,11 @@ def finish(log: Log) -> None:
     else:
         layout, pages = Layout(kept), header.pages
     drops = bool(state.flags & c.SPARE_DROPS)
-    write_pages(log, state.batch, pages, drops=drops)
+    try:
+        write_pages(log, state.batch, pages, drops=drops)
+    except PageFault as fault:
+        # What was committed does not fit its pages: nobody of good will wrote that.
+        raise DamagedError(path=log.file.path, reason=str(fault)) from None
     log.commit(Table.from_records(state.rest), header.head, layout)
     settle(log)
 

@@ -108,6 +108,20 @@ def test_files_from_before_1970_come_back(tmp_path: Path) -> None:
     assert_file(path)
 
 
+@pytest.mark.parametrize("path", ["/a/", "/a//x", "/a/..", "a/x", "/a/nul\0"])
+def test_records_whose_path_is_none_stay_away(tmp_path: Path, path: str) -> None:
+    """Found by fuzzing: the listing made anew took no empty name."""
+    f = Forgery()
+    f.file(path, b"no path")
+    f.file("/a/good", b"good")
+    lost = f.node(encode_internal([], [b"\1" * 32]))
+    root, _ = f.folder([sub("a", *lost)])
+    with aeordb.open(tmp_path / "data.aeordb", "x") as db:
+        db.import_(f.write(tmp_path / "lost.aeordb", root), salvage=True, promote=True)
+        assert dict(db) == {"/a/good": b"good"}
+    assert_file(tmp_path / "data.aeordb")
+
+
 def test_salvage_keeps_out_what_is_not_sound(tmp_path: Path) -> None:
     """A record's chunk must be there, and hold what the record says."""
     f = Forgery()

@@ -146,6 +146,8 @@ def test_the_log_starts_behind_a_leading_kv_block() -> None:
     assert NEW.pages == 45
     assert NEW._replace(kv_offset=90000).log_start == 512
     assert NEW._replace(kv_offset=0).log_start == 512
+    # Found by fuzzing: verify went through 2^50 pages of a block that there is not.
+    assert NEW._replace(kv_offset=0, kv_length=c.U64_MAX).pages == 0
 
 
 def test_a_kv_block_must_lie_in_the_file() -> None:

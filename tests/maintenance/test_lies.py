@@ -121,20 +121,6 @@ def test_names_that_reading_refuses(
         assert db["/sub/good"] == b"is there"
 
 
-def test_a_size_that_the_record_has_not(tmp_path: Path) -> None:
-    """A listing that states another size than the record was refused only by who read the file."""
-    f = Forgery()
-    lie = f.file("/a", b"seven b", listed={"size": 8})
-    path = f.write(tmp_path / "f", f.folder([lie, f.file("/b", b"honest")])[0])
-    with aeordb.open(path, "r") as db, pytest.raises(DamagedError, match="the listing 8"):
-        db.get("/a")
-    (finding,) = in_the_tree(path)
-    assert (finding.kind, finding.paths) == (TREE, ("/a",))
-    report = aeordb.repair(path)
-    assert report.output is not None
-    assert aeordb.verify(report.output, deep=True).ok
-
-
 def test_a_path_of_a_record_that_is_no_text(tmp_path: Path) -> None:
     """Reading the record fails; its hash and its address are right."""
     f = Forgery()

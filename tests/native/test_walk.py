@@ -9,7 +9,7 @@ import pytest
 
 import aeordb
 from aeordb.format.errors import FormatError
-from aeordb.format.nodes import Listing, decode_node, encode_child, encode_internal
+from aeordb.format.nodes import Listing, decode_node, encode_internal
 from aeordb.native.carry import Image, Plan
 from aeordb.native.faults import PageFault, WalkFault
 from aeordb.native.index import Index
@@ -290,16 +290,6 @@ def test_texts_of_separators_and_records() -> None:
         root = f.folder(child(kind, "a", key))
         walked(f.index(), root)
         assert fault(lambda root=root: strict(f.index(), root)) == (-57, key)  # type: ignore[misc]
-
-
-def test_the_size_that_a_listing_states() -> None:
-    f = Forest()
-    file = f.file("/a")
-    honest = f.folder(child(FILE, "a", file))
-    strict(f.index(), honest)
-    root = f.folder(encode_child(FILE, file, 1, 1, 1, "a", ""))
-    walked(f.index(), root)
-    assert fault(lambda: strict(f.index(), root)) == (-59, file)
 
 
 def test_malformed_values_are_faults() -> None:

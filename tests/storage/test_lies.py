@@ -11,6 +11,8 @@ import pytest
 
 import aeordb
 from aeordb.errors import DamagedError
+from aeordb.format import constants as c
+from aeordb.native.pages import page_of
 from fuzz.python.kit.draft import Draft, Place
 from fuzz.python.kit.recipes import file_bytes
 
@@ -38,6 +40,19 @@ def refused(path: Path) -> None:
     with aeordb.open(path) as db, pytest.raises(DamagedError):
         db.put("/more", b"x")
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_that_does_not_fit_its_page(tmp_path: Path) -> None:
+    """Found by fuzzing: the writer that was to finish it met a plain fault of the helper."""
+
+    def lie(draft: Draft) -> None:
+        keys = (b"%032d" % number for number in range(10_000))
+        full = [key for key in keys if page_of(key, 45) == 7][:33]
+        draft.places += [Place(key, c.KV_CHUNK, draft.entries[0], 0, 0) for key in full]
+        writes = sum(place.page is None for place in draft.places)
+        draft.slot.update(flags=c.SPARE_CHECKPOINT, batch=writes)
+
+    refused(write(tmp_path / "f", lie))
 
 
 @pytest.mark.parametrize("field", ["sequence", "updated"])

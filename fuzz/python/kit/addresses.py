@@ -39,6 +39,9 @@ def raw_chunk(entry: Entry) -> bytes | None:
     if entry.compression == 0:
         return entry.value
     try:
+        # A size that the frame states goes before the one that is given here.
+        if zstandard.frame_content_size(entry.value) > BOMB:
+            return None
         return zstandard.ZstdDecompressor().decompress(entry.value, max_output_size=BOMB)
     except zstandard.ZstdError:
         return None
