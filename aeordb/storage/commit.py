@@ -7,6 +7,7 @@ leaves alone whatever the live header slot needs. A cut at any moment leaves tha
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import accumulate
 from typing import NamedTuple
 
 from aeordb.errors import NotDurableError
@@ -276,8 +277,4 @@ class Log:
 
 
 def _running(at: int, lengths: list[int]) -> list[int]:
-    offsets = []
-    for length in lengths:
-        offsets.append(at)
-        at += length
-    return offsets
+    return list(accumulate(lengths[:-1], initial=at)) if lengths else []
