@@ -6,7 +6,6 @@ Paths, names and content types are `str`; values and chunks are `bytes`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from aeordb.native.hashing import Hasher, blake3, blake3_many
 
@@ -85,12 +84,6 @@ def directory_content_key(value: bytes) -> bytes:
 
 def directory_path_key(path: str) -> bytes:
     """Path key of the directory at `path`; the root is `/`."""
-    return _directory_path_key(path)
-
-
-@lru_cache(1024)
-def _directory_path_key(path: str) -> bytes:
-    # The same few folders change again and again.
     return blake3(DIRECTORY_PATH_PREFIX + path.encode())
 
 

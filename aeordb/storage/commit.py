@@ -7,7 +7,6 @@ leaves alone whatever the live header slot needs. A cut at any moment leaves tha
 from __future__ import annotations
 
 from contextlib import suppress
-from itertools import accumulate
 from typing import NamedTuple
 
 from aeordb.errors import NotDurableError
@@ -277,4 +276,8 @@ class Log:
 
 
 def _running(at: int, lengths: list[int]) -> list[int]:
-    return list(accumulate(lengths[:-1], initial=at)) if lengths else []
+    offsets = []
+    for length in lengths:
+        offsets.append(at)
+        at += length
+    return offsets

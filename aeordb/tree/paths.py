@@ -36,17 +36,15 @@ def parse_path(text: str, *, file: bool = False) -> TreePath:
         if file:
             raise PathError(path=text, reason="the root is a folder")
         return ROOT
-    # Only then a part can be at fault.
-    odd = "//" in path or "/." in path or "\0" in path
     if path.endswith("/"):
         if file:
             raise PathError(path=text, reason="a slash at the end names a folder")
         path = path[:-1]
-    if odd:
-        for part in path[1:].split("/"):
-            reason = _name_fault(part)
-            if reason:
-                raise PathError(path=text, reason=reason)
+    parts = path[1:].split("/")
+    for part in parts:
+        reason = _name_fault(part)
+        if reason:
+            raise PathError(path=text, reason=reason)
     return check_limits(TreePath(path), text)
 
 
@@ -60,8 +58,6 @@ def parse_name(name: str) -> str:
 
 def check_limits(path: TreePath, text: str | None = None) -> TreePath:
     """The path itself, if it is neither too long nor too deep; else PathError (named `text`)."""
-    if len(path) <= DEPTH_MAX and path.isascii():
-        return path
     text = path if text is None else text
     reason = _length_fault(path, PATH_MAX)
     if not reason and path.count("/") > DEPTH_MAX and path != ROOT:

@@ -39,11 +39,10 @@ class Folder:
     `inner` are the open folders right below; what they become replaces what `edits` and `base` say.
     """
 
-    __slots__ = ("base", "created", "edits", "inner", "name", "old", "parent", "path", "updated")
+    __slots__ = ("base", "created", "edits", "inner", "old", "parent", "path", "updated")
 
     def __init__(self, path: TreePath, parent: Folder | None, old: Child | None) -> None:
         self.path = path
-        self.name = split(path)[1]
         self.parent = parent
         self.old = old
         self.base = old.hash if old is not None else None
@@ -52,6 +51,10 @@ class Folder:
         self.updated: int | None = None
         self.edits: dict[str, Child | None] = {}
         self.inner: dict[str, Folder] = {}
+
+    @property
+    def name(self) -> str:
+        return split(self.path)[1]
 
     def child(self) -> Child:
         """The folder as it stood, or zeros: neither hash nor size is known before it is written."""
