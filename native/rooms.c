@@ -119,11 +119,8 @@ uint64_t aeor_ranges_above(const struct aeor_range *ranges, uint64_t count, uint
 }
 
 void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_t *records) {
-    for (uint64_t i = 0; i < count; i++, records += 13) {
-        records[0] = 1;
-        aeor_put64(records + 1, ranges[i].offset);
-        aeor_put32(records + 9, (uint32_t)ranges[i].length);
-    }
+    for (uint64_t i = 0; i < count; i++, records += AEOR_VOID_RECORD)
+        aeor_void_record(ranges[i].offset, ranges[i].length, records);
 }
 
 uint64_t aeor_ranges_write(int fd, const struct aeor_range *ranges, uint64_t count,

@@ -46,7 +46,9 @@ void aeor_sweep_sort(const struct aeor_room *rooms, uint64_t count, struct aeor_
 uint64_t aeor_ranges_above(const struct aeor_range *ranges, uint64_t count, uint64_t least,
                            struct aeor_range *out);
 
-/* The ranges as void records of a hot tail, 13 bytes each. */
+enum { AEOR_VOID_RECORD = 13 }; /* u8 1, u64 offset, u32 length */
+
+/* The ranges as void records of a hot tail. */
 void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_t *records);
 
 /* Writes void entries over ranges of at most AEOR_SMALL_ROOM bytes; how many before an error.
@@ -54,5 +56,12 @@ void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_
 uint64_t aeor_ranges_write(int fd, const struct aeor_range *ranges, uint64_t count,
                            uint8_t *headers);
 /* end cdef */
+
+/* A range of 2^32 bytes or more is stated as one byte less than that. */
+static inline void aeor_void_record(uint64_t offset, uint64_t length, uint8_t *record) {
+    record[0] = 1;
+    aeor_put64(record + 1, offset);
+    aeor_put32(record + 9, length > UINT32_MAX ? UINT32_MAX : (uint32_t)length);
+}
 
 #endif

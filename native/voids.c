@@ -387,10 +387,6 @@ int aeor_voids_write_short(struct aeor_voids *voids, int fd) {
 }
 
 void aeor_voids_records(const struct aeor_voids *voids, uint8_t *records) {
-    for (uint64_t i = 0; i < voids->count; i++, records += 13) {
-        uint64_t length = voids->items[i].length;
-        records[0] = 1;
-        aeor_put64(records + 1, voids->items[i].offset);
-        aeor_put32(records + 9, length > UINT32_MAX ? UINT32_MAX : (uint32_t)length);
-    }
+    for (uint64_t i = 0; i < voids->count; i++, records += AEOR_VOID_RECORD)
+        aeor_void_record(voids->items[i].offset, voids->items[i].length, records);
 }

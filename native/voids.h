@@ -87,8 +87,7 @@ void aeor_voids_settle(struct aeor_voids *voids, uint64_t offset);
  * bytes in all, or that cannot be written: that one still waits. */
 int aeor_voids_write_short(struct aeor_voids *voids, int fd);
 
-/* All ranges as void records of a hot tail, 13 bytes each, of which `records` has room for
- * `count`.  A range of 2^32 bytes or more is stated as one byte less than that. */
+/* All ranges as void records of a hot tail, of which `records` has room for `count`. */
 void aeor_voids_records(const struct aeor_voids *voids, uint8_t *records);
 /* end cdef */
 

@@ -66,11 +66,9 @@ class CommitGroup:
             calls, self._waiting = self._waiting, []
         try:
             with transaction:
-                refused = True
                 for call in calls:
                     call.run(transaction)
-                    refused = refused and call.error is not None
-                if refused:
+                if all(call.error is not None for call in calls):
                     transaction.rollback()
         except BaseException as error:
             for call in calls:

@@ -25,9 +25,6 @@ FORK_PREFIX = b"::aeordb:fork:"
 DELETION_PREFIX = b"del:"
 TASK_PREFIX = b"::aeordb:task:"
 
-# Longer ones are not copied to stand behind their prefix.
-_COPIED = 1 << 20
-
 
 def content_hash(data: bytes) -> bytes:
     """The hash of a whole file's bytes, as a file record holds it (FORMAT.md 3.1)."""
@@ -45,8 +42,7 @@ def system_chunk_key(raw: bytes) -> bytes:
 
 
 def _with_prefix(prefix: bytes, raw: bytes) -> bytes:
-    if len(raw) <= _COPIED:
-        return blake3(prefix + raw)
+    # In two parts: a chunk may be large, and is not copied to stand behind its prefix.
     hasher = Hasher(prefix)
     hasher.update(raw)
     return hasher.digest()

@@ -205,7 +205,7 @@ class TreeMender:
         made = old._replace(hash=key, size=size)
         if old.hash == c.ZERO_HASH:
             time = max((child.updated for child in names.values()), default=0)
-            made = made._replace(created=time, updated=time, virtual_time=max(time, 0))
+            made = _timed(made, time)
         return made
 
     def _sized(self, child: Child) -> Child:
@@ -215,14 +215,15 @@ class TreeMender:
         entry = self._stock.read_as(child.hash, c.ENTRY_DIRECTORY)
         time = entry.time
         child = child._replace(size=len(entry.value))
-        return (
-            child
-            if child.updated
-            else child._replace(created=time, updated=time, virtual_time=max(time, 0))
-        )
+        return child if child.updated else _timed(child, time)
 
     def _lose(self, folder: TreePath, name: str) -> None:
         self._result.lost.append(f"{folder.rstrip('/')}/{name}")
+
+
+def _timed(child: Child, time: int) -> Child:
+    # A virtual time has no sign.
+    return child._replace(created=time, updated=time, virtual_time=max(time, 0))
 
 
 def _is_in(name: str, hole: _Hole) -> bool:

@@ -32,8 +32,7 @@ def blake3(data: Buffer) -> bytes:
     view = data if type(data) is bytes else ffi.from_buffer(data)
     out = ffi.new(_HASH)
     lib.aeor_blake3(view, len(view), out)
-    value: bytes = _unpack(out, HASH_SIZE)
-    return value
+    return _hash_bytes(out)
 
 
 class Hasher:
@@ -65,8 +64,7 @@ class Hasher:
         """The 32-byte hash of all so far; the stream may go on."""
         out = ffi.new(_HASH)
         lib.aeor_blake3_digest(self._state, out)
-        value: bytes = _unpack(out, HASH_SIZE)
-        return value
+        return _hash_bytes(out)
 
 
 def blake3_many(inputs: Sequence[bytes | memoryview], prefix: bytes = b"") -> list[bytes]:
@@ -181,6 +179,11 @@ def set_simd(name: str) -> None:
     """Use another instruction set (for tests); ValueError if this CPU lacks it."""
     if name not in SIMD_NAMES or lib.aeor_blake3_set_simd(SIMD_NAMES.index(name)):
         raise ValueError(f"no SIMD level {name!r} here")
+
+
+def _hash_bytes(out: Any) -> bytes:
+    value: bytes = _unpack(out, HASH_SIZE)
+    return value
 
 
 def _words(numbers: array[int]) -> Any:

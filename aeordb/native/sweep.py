@@ -168,9 +168,9 @@ class Ranges:
 
     def records(self) -> bytes:
         """The ranges as void records of a hot tail."""
-        out: Any = new_unset("uint8_t[]", max(1, 13 * self._count))
+        out: Any = new_unset("uint8_t[]", max(1, lib.AEOR_VOID_RECORD * self._count))
         lib.aeor_ranges_records(self._data, self._count, out)
-        records: bytes = ffi.buffer(out, 13 * self._count)[:]
+        records: bytes = ffi.buffer(out, lib.AEOR_VOID_RECORD * self._count)[:]
         return records
 
     def write(self, fd: int) -> int:

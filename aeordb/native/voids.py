@@ -9,9 +9,6 @@ from ._native import ffi, lib
 NOWHERE = (1 << 64) - 1
 """The offset of a run of entries that fit no range."""
 
-RECORD = 13
-"""Bytes of a void record: u8 1, u64 offset, u32 length."""
-
 _runs_of: Any = ffi.typeof("struct aeor_run[]")
 _FEW = 64
 
@@ -49,7 +46,7 @@ class Voids:
 
     def records(self) -> bytes:
         """All ranges as void records of a hot tail, in offset order."""
-        records = bytearray(self._voids.count * RECORD)
+        records = bytearray(self._voids.count * lib.AEOR_VOID_RECORD)
         lib.aeor_voids_records(self._voids, ffi.from_buffer("uint8_t[]", records))
         return bytes(records)
 
