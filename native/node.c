@@ -156,40 +156,6 @@ static int walk_internal(struct aeor_cursor *cursor, uint64_t *columns, uint64_t
     return cursor->at == cursor->length ? AEOR_OK : AEOR_ERR_NODE_TRAILING;
 }
 
-int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
-                   uint64_t name_length, uint64_t *start, uint64_t *end, uint64_t *count,
-                   uint64_t *bad_at) {
-    struct aeor_children children;
-    struct aeor_child child;
-    uint64_t number = 0, at;
-    int found = AEOR_ABSENT, kind = aeor_node_kind(value, length);
-    bool placed = false;
-    int code = kind != AEOR_NODE_INTERNAL ? aeor_children_start(&children, value, length)
-                                          : AEOR_ERR_NODE_KIND;
-    if (code != AEOR_OK) {
-        *bad_at = 0;
-        return code;
-    }
-    at = children.cursor.at;
-    while ((code = aeor_children_next(&children, &child)) == AEOR_OK) {
-        int order = placed ? 1
-                           : compare_names(value + child.name_at, child.name_length, name,
-                                           name_length);
-        if (order == 0 || (order > 0 && !placed && kind == AEOR_NODE_LEAF)) {
-            if (order == 0) found = AEOR_OK;
-            placed = true;
-            *start = at;
-            *end = order == 0 ? children.cursor.at : at;
-        }
-        at = children.cursor.at;
-        number++;
-    }
-    if (!placed) *start = *end = at;
-    *count = number;
-    *bad_at = children.cursor.at;
-    return code == AEOR_ABSENT ? found : code;
-}
-
 int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
                        uint64_t capacity, uint64_t *count, uint64_t *keys_at, uint64_t *bad_at) {
     struct aeor_cursor cursor = {.data = value, .length = length};
@@ -202,13 +168,17 @@ int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
 }
 
 int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
-                   uint64_t name_length, struct aeor_child *child, uint64_t *bad_at) {
+                   uint64_t name_length, struct aeor_child *child, struct aeor_spot *spot,
+                   uint64_t *bad_at) {
     struct aeor_children children;
-    int code;
+    struct aeor_child next;
+    int code, found = AEOR_ABSENT;
+    bool placed = false;
+    memset(child, 0, sizeof *child);
+    memset(spot, 0, sizeof *spot);
     if (aeor_node_kind(value, length) == AEOR_NODE_INTERNAL) {
         struct aeor_cursor cursor = {.data = value, .length = length};
         uint64_t count, below, keys_at;
-        memset(child, 0, sizeof *child);
         code = walk_internal(&cursor, NULL, 0, name, name_length, &count, &below, &keys_at);
         *bad_at = cursor.at;
         if (code != AEOR_OK) return code;
@@ -216,14 +186,24 @@ int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
         return AEOR_BELOW;
     }
     code = aeor_children_start(&children, value, length);
-    while (code == AEOR_OK && (code = aeor_children_next(&children, child)) == AEOR_OK) {
-        if (child->name_length == name_length &&
-            memcmp(value + child->name_at, name, (size_t)name_length) == 0) {
-            return AEOR_OK;
+    uint64_t at = children.cursor.at;
+    while (code == AEOR_OK && (code = aeor_children_next(&children, &next)) == AEOR_OK) {
+        if (!placed) {
+            int order = compare_names(value + next.name_at, next.name_length, name, name_length);
+            placed = order == 0 || (order > 0 && children.leaf);
+            if (order == 0) {
+                found = AEOR_OK;
+                *child = next;
+            }
+            spot->start = at;
+            spot->end = order == 0 ? children.cursor.at : at;
         }
+        at = children.cursor.at;
+        spot->count++;
     }
+    if (!placed) spot->start = spot->end = at;
     *bad_at = children.cursor.at;
-    return code;
+    return code == AEOR_ABSENT ? found : code;
 }
 
 static void take_span16(struct aeor_cursor *cursor, uint64_t *at, uint64_t *length) {

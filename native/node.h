@@ -39,15 +39,16 @@ int aeor_node_children(const uint8_t *value, uint64_t length, uint64_t *columns,
 int aeor_node_internal(const uint8_t *value, uint64_t length, uint64_t *columns,
                        uint64_t capacity, uint64_t *count, uint64_t *keys_at, uint64_t *bad_at);
 
-/* Looks for a name: AEOR_OK and the child, AEOR_BELOW and hash_at, or AEOR_ABSENT. */
-int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
-                   uint64_t name_length, struct aeor_child *child, uint64_t *bad_at);
+/* Where a name stands in a flat listing or a leaf, or would: behind the others, or in the order of a
+ * leaf.  count: of all children. */
+struct aeor_spot {
+    uint64_t start, end, count;
+};
 
-/* Where the child of that name begins and ends in a flat listing or a leaf; *count: of all its
- * children.  AEOR_ABSENT: where it would be put in, behind the others or in the order of a leaf.
- * All of the node is parsed. */
-int aeor_node_span(const uint8_t *value, uint64_t length, const uint8_t *name,
-                   uint64_t name_length, uint64_t *start, uint64_t *end, uint64_t *count,
+/* Looks for a name in a node, all of which is parsed: AEOR_OK, the child and its spot; AEOR_ABSENT
+ * and the spot; or AEOR_BELOW and in child->hash_at where the key of the node below stands. */
+int aeor_node_find(const uint8_t *value, uint64_t length, const uint8_t *name,
+                   uint64_t name_length, struct aeor_child *child, struct aeor_spot *spot,
                    uint64_t *bad_at);
 
 /* The fields of a record; which of them it has, its entry type says. */

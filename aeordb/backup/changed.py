@@ -124,7 +124,7 @@ def _below(view: View, keys: Iterable[bytes]) -> set[bytes]:
         entry = view.read_as(key, c.ENTRY_DIRECTORY)
         # Leaves and listings have no nodes below them: taking these apart would cost the most.
         if node_kind(entry.value) == INTERNAL:
-            node = btree.decode(key, entry)
+            node = btree.decode(key, entry.value, entry.offset)
             assert isinstance(node, Internal)
             below.update(node.keys)
     return below

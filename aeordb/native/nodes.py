@@ -4,7 +4,7 @@ Names and paths stay bytes here: whether they are UTF-8 and legal is for the lay
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._native import ffi, lib
 from .faults import NodeFault
@@ -24,23 +24,34 @@ def node_kind(value: bytes) -> int:
     return int(lib.aeor_node_kind(value, len(value)))
 
 
-def dir_find(value: bytes, name: bytes) -> ChildFields | bytes | None:
-    """The child of that name, or the key of the B-tree node below that has it, or None.
+class Spot(NamedTuple):
+    """Where a child stands in a flat listing or leaf of `child_count`, or is to be put in (an empty
+    stretch): behind the others, or in the order of a leaf."""
 
-    Raises NodeFault for a malformed node.
+    child: ChildFields | None
+    start: int
+    end: int
+    child_count: int
+
+
+def dir_find(value: bytes, name: bytes) -> Spot | int:
+    """The spot of that name; in an internal node, where the key of the B-tree node below stands.
+
+    Raises NodeFault for a node that is malformed anywhere.
     """
     child: Any = ffi.new("struct aeor_child *")
+    spot: Any = ffi.new("struct aeor_spot *")
     bad_at: Any = ffi.new("uint64_t *")
-    code = lib.aeor_node_find(value, len(value), name, len(name), child, bad_at)
+    code = lib.aeor_node_find(value, len(value), name, len(name), child, spot, bad_at)
     if code == lib.AEOR_ABSENT:
-        return None
+        return Spot(None, spot.start, spot.end, spot.count)
     at = child.hash_at
     if code == lib.AEOR_BELOW:
-        return value[at : at + 32]
+        return int(at)
     if code != lib.AEOR_OK:
         raise NodeFault(bad_at[0], code)
     kind_at, kind_length = child.type_at, child.type_length
-    return (
+    fields = (
         child.kind,
         value[at : at + 32],
         child.size,
@@ -51,32 +62,7 @@ def dir_find(value: bytes, name: bytes) -> ChildFields | bytes | None:
         child.virtual_time,
         child.node_id,
     )
-
-
-def child_span(value: bytes, name: bytes) -> tuple[int, int, int]:
-    """In a flat listing or leaf: (where the child of that name begins, where it ends, how many
-    there are).
-
-    A name that is not there begins and ends where it is to be put in: behind the last child, or in
-    the order of a leaf. Raises NodeFault.
-    """
-    found = ffi.new("uint64_t[4]")
-    code = lib.aeor_node_span(
-        value, len(value), name, len(name), found, found + 1, found + 2, found + 3
-    )
-    if code not in (lib.AEOR_OK, lib.AEOR_ABSENT):
-        raise NodeFault(found[3], code)
-    return int(found[0]), int(found[1]), int(found[2])
-
-
-def key_below(value: bytes, name: bytes) -> int:
-    """In an internal node: where the key stands of the node below that has the name. NodeFault."""
-    child: Any = ffi.new("struct aeor_child *")
-    bad_at: Any = ffi.new("uint64_t *")
-    code = lib.aeor_node_find(value, len(value), name, len(name), child, bad_at)
-    if code != lib.AEOR_BELOW:
-        raise NodeFault(bad_at[0], code)
-    return int(child.hash_at)
+    return Spot(fields, spot.start, spot.end, spot.count)
 
 
 def children(value: bytes) -> list[ChildFields]:

@@ -29,7 +29,7 @@ from aeordb.format.nodes import (
     encode_leaf,
 )
 from aeordb.native.hashing import blake3_many
-from aeordb.storage.protocols import Entry, Reader, Writer
+from aeordb.storage.protocols import Reader, Writer
 
 HEIGHT_MAX: Final = 32
 """No honest tree is higher: 2^32 children in nodes of two."""
@@ -42,15 +42,17 @@ Edit = tuple[str, int, Child | None]
 
 def read_node(reader: Reader, key: bytes) -> Listing | Leaf | Internal:
     """The directory node of this key; DamagedError if it is missing or does not decode."""
-    return decode(key, reader.read_as(key, c.ENTRY_DIRECTORY))
+    entry = reader.read_as(key, c.ENTRY_DIRECTORY)
+    return decode(key, entry.value, entry.offset)
 
 
-def decode(key: bytes, entry: Entry) -> Listing | Leaf | Internal:
-    """The node in an entry that was read under `key`; DamagedError if it does not decode."""
+def decode(key: bytes, value: bytes, offset: int | None) -> Listing | Leaf | Internal:
+    """The node whose value was read under `key`, at `offset` if that is known; DamagedError if it
+    does not decode."""
     try:
-        node = decode_node(entry.value)
+        node = decode_node(value)
     except FormatError as fault:
-        raise damaged_node(key, fault.reason, entry.offset) from None
+        raise damaged_node(key, fault.reason, offset) from None
     assert not isinstance(node, Link)
     return node
 

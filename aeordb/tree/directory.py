@@ -16,10 +16,10 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_content_key
 from aeordb.format.nodes import Child, Listing, encode_child, encode_listing
 from aeordb.native.faults import NodeFault
-from aeordb.native.nodes import FLAT, dir_find, node_kind
+from aeordb.native.nodes import FLAT, Spot, dir_find, node_kind
 from aeordb.storage.protocols import Reader, Writer
 from aeordb.tree import btree
-from aeordb.tree.splice import splice_listing, splice_tree, write_listing
+from aeordb.tree.splice import Trail, splice, splice_listing, write_listing
 
 EMPTY: Final = directory_content_key(b"")
 """The hash of the empty directory."""
@@ -33,24 +33,32 @@ def find_child(reader: Reader, directory: bytes, name: str) -> Child | None:
 
     Raises DamagedError for a node that is missing or breaks a rule.
     """
-    if directory == c.ZERO_HASH:
-        return None
+    return None if directory == c.ZERO_HASH else find_trail(reader, directory, name)[0]
+
+
+def find_trail(reader: Reader, directory: bytes, name: str) -> tuple[Child | None, Trail]:
+    """The same of a directory that is there, with the way to it, or to where it would be."""
     raw = name.encode()
     key = directory
-    for _ in range(btree.HEIGHT_MAX + 1):
+    above: list[tuple[bytes, int]] = []
+    while len(above) <= btree.HEIGHT_MAX:
         entry = reader.read_as(key, c.ENTRY_DIRECTORY)
+        value = entry.value
         try:
-            found = dir_find(entry.value, raw)
-            if found is None:
-                return None
-            if not isinstance(found, bytes):
-                return Child(*found[:5], name, found[6].decode(), *found[7:])
+            found = dir_find(value, raw)
+            if isinstance(found, Spot):
+                fields, start, end, count = found
+                child = None
+                if fields is not None:
+                    child = Child(*fields[:5], name, fields[6].decode(), *fields[7:])
+                return child, Trail(above, value, start, end, count)
         except NodeFault as fault:
             raise btree.damaged_node(key, fault.reason, entry.offset) from None
         except UnicodeDecodeError:
             reason = "a child's content type is not UTF-8"
             raise btree.damaged_node(key, reason, entry.offset) from None
-        key = found
+        above.append((value, found))
+        key = value[found : found + c.HASH_LENGTH]
     raise btree.damaged_node(directory, f"a B-tree of more than {btree.HEIGHT_MAX} levels")
 
 
@@ -90,7 +98,10 @@ def is_empty(reader: Reader, directory: bytes) -> bool:
 
 
 def edit_directory(
-    writer: Writer, directory: bytes | None, edits: Mapping[str, Child | None]
+    writer: Writer,
+    directory: bytes | None,
+    edits: Mapping[str, Child | None],
+    trail: Trail | None = None,
 ) -> tuple[bytes, int]:
     """A directory after `edits` (name to child, None: gone): its hash and its `size` in listings.
 
@@ -98,26 +109,35 @@ def edit_directory(
     not; without a change the old hash comes back. Edits count as made one after the other, in
     their order: a listing keeps its order with new names behind, leaves split as for AeorDB's
     inserts. What becomes a B-tree here, and more than 40 edits of a leaf, is built in full leaves.
+    `trail`: of the name, where there is a single edit and `find_trail` was asked before.
     """
     for name, child in edits.items():
         if child is not None and child.name != name:
             raise ValueError(f"the edit of {name!r} holds the child {child.name!r}")
     if directory is None or directory == c.ZERO_HASH:
         return _edit_listing(writer, None, Listing(()), edits)
-    entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
-    done = None
-    if len(edits) <= _FEW and node_kind(entry.value) == FLAT:
-        done = splice_listing(writer, directory, entry.value, edits)
-    elif len(edits) == 1:
+    if len(edits) == 1:
         ((name, child),) = edits.items()
-        done = splice_tree(writer, directory, entry.value, name, child)
+        if trail is None:
+            _, trail = find_trail(writer, directory, name)
+        done = splice(writer, directory, trail, child)
+        value, offset = trail.root, None
+    else:
+        done = None
+        entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
+        value, offset = entry.value, entry.offset
+        if 1 < len(edits) <= _FEW and node_kind(value) == FLAT:
+            try:
+                done = splice_listing(writer, directory, value, edits)
+            except NodeFault as fault:
+                raise btree.damaged_node(directory, fault.reason, offset) from None
     if done is not None:
         return done
-    root = btree.decode(directory, entry)
+    root = btree.decode(directory, value, offset)
     if isinstance(root, Listing):
         return _edit_listing(writer, directory, root, edits)
     if not edits:
-        return directory, len(entry.value)
+        return directory, len(value)
     in_name_order = sorted(
         ((name, number, child) for number, (name, child) in enumerate(edits.items())),
         key=lambda edit: edit[0],

@@ -14,8 +14,9 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_path_key
 from aeordb.format.nodes import Child
 from aeordb.storage.protocols import Writer
-from aeordb.tree.directory import at_path, edit_directory, find_child, list_children
+from aeordb.tree.directory import at_path, edit_directory, find_trail, list_children
 from aeordb.tree.paths import ROOT, TreePath, join, parts, split
+from aeordb.tree.splice import Trail
 from aeordb.tree.walk import root_child, stored_place
 
 _KIND_NAME: Final = {
@@ -24,7 +25,6 @@ _KIND_NAME: Final = {
     c.KIND_SYMLINK: "a symlink",
 }
 _FOUND_MAX: Final = 64
-_UNASKED: Final = Child(0, b"", 0, 0, 0, "")
 
 
 def kind_name(kind: int) -> str:
@@ -39,10 +39,11 @@ class Folder:
     `inner` are the open folders right below; what they become replaces what `edits` and `base` say.
     """
 
-    __slots__ = ("base", "created", "edits", "inner", "old", "parent", "path", "updated")
+    __slots__ = ("base", "created", "edits", "inner", "name", "old", "parent", "path", "updated")
 
-    def __init__(self, path: TreePath, parent: Folder | None, old: Child | None) -> None:
+    def __init__(self, path: TreePath, name: str, parent: Folder | None, old: Child | None) -> None:
         self.path = path
+        self.name = name
         self.parent = parent
         self.old = old
         self.base = old.hash if old is not None else None
@@ -51,10 +52,6 @@ class Folder:
         self.updated: int | None = None
         self.edits: dict[str, Child | None] = {}
         self.inner: dict[str, Folder] = {}
-
-    @property
-    def name(self) -> str:
-        return split(self.path)[1]
 
     def child(self) -> Child:
         """The folder as it stood, or zeros: neither hash nor size is known before it is written."""
@@ -71,13 +68,13 @@ class OpenTree:
     def __init__(self, writer: Writer, base: bytes) -> None:
         self._writer = writer
         # What was asked for last, by directory hash and name: a put asks several times.
-        self._found: dict[tuple[bytes, str], Child | None] = {}
+        self._found: dict[tuple[bytes, str], tuple[Child | None, Trail | None]] = {}
         self._start(base)
 
     def _start(self, base: bytes) -> None:
         self.base = base
         """The root that the edits go over."""
-        root = Folder(ROOT, None, None if base == c.ZERO_HASH else root_child(base))
+        root = Folder(ROOT, "", None, None if base == c.ZERO_HASH else root_child(base))
         self.open: dict[TreePath, Folder] = {ROOT: root}
         """The open folders by path; those above one are open too."""
 
@@ -157,17 +154,19 @@ class OpenTree:
         return self._find(folder.base, name, folder.path)
 
     def _find(self, directory: bytes, name: str, path: TreePath) -> Child | None:
-        found = self._found.get((directory, name), _UNASKED)
-        if found is not _UNASKED:
-            return found
-        try:
-            child = find_child(self._writer, directory, name)
-        except DamagedError as error:
-            raise at_path(error, path) from None
+        found = self._found.get((directory, name))
+        if found is not None:
+            return found[0]
+        found = None, None
+        if directory != c.ZERO_HASH:
+            try:
+                found = find_trail(self._writer, directory, name)
+            except DamagedError as error:
+                raise at_path(error, path) from None
         if len(self._found) >= _FOUND_MAX:
             self._found.clear()
-        self._found[directory, name] = child
-        return child
+        self._found[directory, name] = found
+        return found[0]
 
     def folder_child(self, path: TreePath) -> Child:
         """The folder at `path`; NotFoundError, PathError for what is no folder."""
@@ -209,7 +208,7 @@ class OpenTree:
             if inner is None:
                 child = self._child(folder, name)
                 assert child is None or child.kind == c.KIND_DIRECTORY
-                inner = Folder(join(folder.path, name), folder, child)
+                inner = Folder(join(folder.path, name), name, folder, child)
                 if child is None:
                     folder.edits[name] = inner.child()
                 folder.inner[name] = inner
@@ -260,7 +259,11 @@ class OpenTree:
 
     def _edited(self, folder: Folder) -> tuple[bytes, int]:
         try:
-            return edit_directory(self._writer, folder.base, folder.edits)
+            trail = None
+            if len(folder.edits) == 1 and folder.base is not None:
+                (name,) = folder.edits
+                _, trail = self._found.get((folder.base, name), (None, None))
+            return edit_directory(self._writer, folder.base, folder.edits, trail)
         except DamagedError as error:
             raise at_path(error, folder.path) from None
 

@@ -6,14 +6,31 @@ Where nodes must be taken apart the answer is None, and nothing was written.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from aeordb.format import constants as c
 from aeordb.format.keys import btree_key, directory_content_key
 from aeordb.format.nodes import NODE_HEAD, Child, encode_child, leaf_head
-from aeordb.native.faults import NodeFault
-from aeordb.native.nodes import INTERNAL, LEAF, child_span, key_below, node_kind
+from aeordb.native.nodes import FLAT, Spot, dir_find, node_kind
 from aeordb.storage.protocols import Writer
-from aeordb.tree.btree import HEIGHT_MAX
+
+
+class Trail(NamedTuple):
+    """The way to a name in a directory: internal nodes, each with the place of the key of the node
+    below; then the listing or leaf, and where in it, of `child_count`, the name's child is or is
+    to be put.
+    """
+
+    above: list[tuple[bytes, int]]
+    node: bytes
+    start: int
+    end: int
+    child_count: int
+
+    @property
+    def root(self) -> bytes:
+        """The directory's first node."""
+        return self.above[0][0] if self.above else self.node
 
 
 def splice_listing(
@@ -21,43 +38,34 @@ def splice_listing(
 ) -> tuple[bytes, int] | None:
     """A few edits of a flat listing's bytes; None where it must be taken apart."""
     new = value
-    try:
-        for name, child in edits.items():
-            start, end, count = child_span(new, name.encode())
-            if start == end and child is not None and count + 1 >= c.BTREE_THRESHOLD:
-                return None
-            new = new[:start] + (b"" if child is None else encode_child(*child)) + new[end:]
-    except NodeFault:
-        return None
+    for name, child in edits.items():
+        spot = dir_find(new, name.encode())
+        if not isinstance(spot, Spot):
+            return None
+        if spot.child is None and child is not None and spot.child_count + 1 >= c.BTREE_THRESHOLD:
+            return None
+        put = b"" if child is None else encode_child(*child)
+        new = new[: spot.start] + put + new[spot.end :]
     return (key, len(value)) if new == value else write_listing(writer, new)
 
 
-def splice_tree(
-    writer: Writer, key: bytes, value: bytes, name: str, child: Child | None
+def splice(
+    writer: Writer, key: bytes, trail: Trail, child: Child | None
 ) -> tuple[bytes, int] | None:
     """One edit made in the bytes of the nodes on the way to it: (key, length) of the new root.
 
-    None where nodes must be taken apart: a leaf that splits or is emptied, or a broken rule.
+    None where nodes must be taken apart: a listing that becomes a B-tree, a leaf that splits or is
+    emptied, and what is no leaf below an internal node.
     """
-    raw = name.encode()
-    above: list[tuple[bytes, int]] = []
-    node = value
-    try:
-        while node_kind(node) == INTERNAL:
-            at = key_below(node, raw)
-            above.append((node, at))
-            if len(above) > HEIGHT_MAX:
-                return None
-            node = writer.read_as(node[at : at + c.HASH_LENGTH], c.ENTRY_DIRECTORY).value
-        if node_kind(node) != LEAF:
-            return None
-        start, end, count = child_span(node, raw)
-    except NodeFault:
-        return None
+    above, node, start, end, count = trail
     put = b"" if child is None else encode_child(*child)
     count += bool(put) - (end > start)
     if node[start:end] == put:
-        return key, len(value)
+        return key, len(trail.root)
+    if node_kind(node) == FLAT:
+        if above or (start == end and count >= c.BTREE_THRESHOLD):
+            return None
+        return write_listing(writer, node[:start] + put + node[end:])
     if not count or (start == end and count > c.LEAF_MAX_INSERT):
         return None
     node = leaf_head(count) + node[NODE_HEAD.size : start] + put + node[end:]

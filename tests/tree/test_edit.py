@@ -235,6 +235,8 @@ def test_a_damaged_folder_is_never_half_written(writer: FakeWriter, base: bytes)
     assert child is not None
     edit = TreeEdit(writer, base)
     put(edit, writer, "/a/b/new/file")
+    # With a second edit the listing that was looked at before is read again.
+    put(edit, writer, "/a/b/other")
     lost = writer.live.pop(child.hash)
     for call in (lambda: edit.seal(path("/a")), edit.finish, edit.finish):
         with pytest.raises(DamagedError) as caught:
