@@ -217,17 +217,18 @@ static uint64_t largest(const struct aeor_voids *voids) {
     return most;
 }
 
-int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t count,
+/* Runs in the ranges, and appended ones that have no offset yet. */
+static int take_runs(struct aeor_voids *voids, const uint64_t *lengths, uint64_t count,
                      struct aeor_run *runs, uint64_t *found) {
     uint64_t rest = 0;
     *found = 0;
     for (uint64_t i = 0; i < count; i++) {
-        if (lengths[i] == 0 || lengths[i] > UINT64_MAX - rest) return AEOR_ERR_ARGUMENT;
+        if (lengths[i] == 0 || lengths[i] > UINT32_MAX) return AEOR_ERR_ARGUMENT;
         rest += lengths[i];
     }
     uint64_t most = largest(voids);
     for (uint64_t i = 0, placed; i < count; i += placed) {
-        struct aeor_run run = {UINT64_MAX, count - i, rest};
+        struct aeor_run run = {0, count - i, rest, false};
         int code = rest <= most ? aeor_voids_take(voids, rest, &run.offset) : AEOR_ABSENT;
         if (code == AEOR_ABSENT) {
             /* As many as go into the largest range, of which a void entry may be left. */
@@ -238,7 +239,7 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
             if (run.count) code = aeor_voids_take(voids, run.size, &run.offset);
         }
         if (code == AEOR_ABSENT) {
-            run = (struct aeor_run){UINT64_MAX, 1, lengths[i]};
+            run = (struct aeor_run){0, 1, lengths[i], true};
         } else if (code != AEOR_OK) {
             return code;
         } else {
@@ -247,9 +248,8 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
         placed = run.count;
         rest -= run.size;
         struct aeor_run *last = *found ? runs + *found - 1 : NULL;
-        bool nowhere = run.offset == UINT64_MAX;
-        if (last != NULL && (last->offset == UINT64_MAX) == nowhere &&
-            (nowhere || last->offset + last->size == run.offset)) {
+        if (last != NULL && last->appended == run.appended &&
+            (run.appended || last->offset + last->size == run.offset)) {
             last->count += run.count;
             last->size += run.size;
         } else {
@@ -257,6 +257,28 @@ int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t
         }
     }
     return AEOR_OK;
+}
+
+int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t count,
+                     const uint8_t *keys, const uint8_t *kinds, uint64_t *end,
+                     struct aeor_table *table, struct aeor_run *runs, uint64_t *found) {
+    int code = take_runs(voids, lengths, count, runs, found);
+    for (struct aeor_run *run = runs; code == AEOR_OK && run < runs + *found; run++) {
+        if (run->appended) {
+            if (run->size > UINT64_MAX - *end) return AEOR_ERR_ARGUMENT;
+            run->offset = *end;
+            *end += run->size;
+        }
+        uint64_t at = run->offset;
+        for (uint64_t i = 0; code == AEOR_OK && i < run->count; i++) {
+            if (*kinds != AEOR_NO_RECORD)
+                code = aeor_table_put(table, keys, *kinds, at, (uint32_t)*lengths);
+            at += *lengths++;
+            keys += AEOR_HASH;
+            kinds++;
+        }
+    }
+    return code;
 }
 
 uint64_t aeor_voids_before(const struct aeor_voids *voids, uint64_t end) {

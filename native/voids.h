@@ -4,6 +4,7 @@
 
 #include "aeor.h"
 #include "rooms.h"
+#include "table.h"
 
 /* cdef */
 /* Neighbours are joined up to AEOR_VOID_JOINED bytes: a void entry's header hashes all of it, and
@@ -40,15 +41,21 @@ int aeor_voids_add(struct aeor_voids *voids, uint64_t offset, uint64_t length);
  * what is left is nothing, or has room for a void entry.  AEOR_ABSENT if they fit none. */
 int aeor_voids_take(struct aeor_voids *voids, uint64_t length, uint64_t *offset);
 
-/* `count` entries of `size` bytes that stand together; offset UINT64_MAX: they fit nowhere. */
+/* `count` entries of `size` bytes that stand together; appended: behind all others. */
 struct aeor_run {
     uint64_t offset, count, size;
+    bool appended;
 };
 
-/* Takes room for entries of these lengths, as many of them together as fit a range.  `runs` has
- * room for one per entry; *found of them, in the order of entries, neighbours joined. */
+enum { AEOR_NO_RECORD = 0xff };
+
+/* Finds room for entries of these total lengths: in the ranges, as many of them together as fit
+ * one, else from *end on, which moves.  Each gets its record in `table`, with a key of `keys` (32
+ * bytes each) and a KV type of `kinds`; one of kind AEOR_NO_RECORD gets none.  `runs` has room for
+ * one per entry; *found of them, in the order of entries, neighbours joined. */
 int aeor_voids_place(struct aeor_voids *voids, const uint64_t *lengths, uint64_t count,
-                     struct aeor_run *runs, uint64_t *found);
+                     const uint8_t *keys, const uint8_t *kinds, uint64_t *end,
+                     struct aeor_table *table, struct aeor_run *runs, uint64_t *found);
 
 /* The length of the range that ends, or begins, just there; 0 if there is none. */
 uint64_t aeor_voids_before(const struct aeor_voids *voids, uint64_t end);

@@ -32,7 +32,8 @@ def blake3(data: Buffer) -> bytes:
     view = data if type(data) is bytes else ffi.from_buffer(data)
     out = ffi.new(_HASH)
     lib.aeor_blake3(view, len(view), out)
-    return _hash_bytes(out)
+    value: bytes = _unpack(out, HASH_SIZE)
+    return value
 
 
 class Hasher:

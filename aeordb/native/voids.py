@@ -1,13 +1,14 @@
 """Free ranges of a log in the helper's memory: where entries go, and what must still be written."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from ._native import ffi, lib
+from .table import Table
 
-NOWHERE = (1 << 64) - 1
-"""The offset of a run of entries that fit no range."""
+NO_RECORD = int(lib.AEOR_NO_RECORD)
+"""The kind of an entry that the index shall not have."""
 
 _runs_of: Any = ffi.typeof("struct aeor_run[]")
 _FEW = 64
@@ -24,7 +25,7 @@ class Voids:
         voids: Any = ffi.new("struct aeor_voids *")
         self._voids: Any = ffi.gc(voids, lib.aeor_voids_free)
         self._runs: Any = ffi.new(_runs_of, _FEW)
-        self._found: Any = ffi.new("uint64_t *")
+        self._found: Any = ffi.new("uint64_t[2]")
         write: Any = ffi.new("struct aeor_void_write *")
         self._write = write
         self._header: Any = ffi.buffer(write.header)
@@ -75,20 +76,33 @@ class Voids:
         self._check(code)
         return int(self._found[0])
 
-    def place(self, lengths: Sequence[int]) -> list[tuple[int, int, int]]:
-        """Takes room for entries of these lengths, as many of them together as fit a range.
+    def place(
+        self, lengths: "array[int]", keys: bytes, kinds: bytes, end: int, table: Table
+    ) -> list[tuple[int, int, bool]]:
+        """Finds room for entries of these total lengths (an array of type "Q"): in the ranges, as
+        many of them together as fit one, else from `end` on.
 
-        Runs of entries, in their order: (offset, how many, bytes); `NOWHERE`: they fit no range.
+        Runs of entries, in their order: (offset, bytes, whether it lies behind `end`). Each entry
+        gets its record in `table`: its key, of the joined `keys`, its KV type, of `kinds`, unless
+        that is `NO_RECORD`, and its place. ValueError for shapes that differ.
         """
         count = len(lengths)
+        if len(keys) != 32 * count or len(kinds) != count or lengths.typecode != "Q":
+            raise ValueError(f"{count} lengths need {32 * count} bytes of keys and {count} kinds")
         runs = self._runs if count <= _FEW else ffi.new(_runs_of, count)
-        numbers = ffi.from_buffer("uint64_t[]", array("Q", lengths))
-        self._check(lib.aeor_voids_place(self._voids, numbers, count, runs, self._found))
-        found = []
-        for i in range(self._found[0]):
+        found = self._found
+        found[1] = end
+        numbers = ffi.from_buffer("uint64_t[]", lengths)
+        self._check(
+            lib.aeor_voids_place(
+                self._voids, numbers, count, keys, kinds, found + 1, table.pointer, runs, found
+            )
+        )
+        placed = []
+        for i in range(found[0]):
             run = runs[i]
-            found.append((run.offset, run.count, run.size))
-        return found
+            placed.append((run.offset, run.size, run.appended))
+        return placed
 
     def ending_at(self, end: int) -> tuple[int, int] | None:
         """The range that ends just there, if there is one."""

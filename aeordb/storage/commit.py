@@ -6,6 +6,7 @@ leaves alone whatever the live header slot needs. A cut at any moment leaves tha
 
 from __future__ import annotations
 
+from array import array
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,12 +15,14 @@ from aeordb.format import constants as c
 from aeordb.format.header import Spare
 from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
 from aeordb.native.hashing import blake3
+from aeordb.native.index import Index, split_records
 from aeordb.native.table import Table
 from aeordb.storage.datafile import DataFile
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.protocols import KeyedEntry
 from aeordb.storage.state import State
-from aeordb.storage.voids import NOWHERE, Extent, VoidMap
+from aeordb.storage.view import make_index
+from aeordb.storage.voids import Extent, VoidMap
 
 # AeorDB's scan gives up after 1 MiB without an entry: a longer tail is made a void at once.
 LONG_TAIL = 768 << 10
@@ -29,6 +32,10 @@ _PUNCH_FROM = 1 << 16
 # Small commits that follow each other find so many bytes behind the live tail written already.
 _AHEAD = 1 << 18
 _ZEROS = bytes(1 << 20)
+# Up to so many records are copied before it is known that they are needed.
+_COPIED = 4096
+# So many directory nodes are kept for the next transaction.
+RECENT = 64
 
 
 class Layout(NamedTuple):
@@ -67,6 +74,8 @@ class Log:
         self.append_at = state.region_end
         # Directory nodes that this writer placed last, by key: the next transaction needs them.
         self.recent: dict[bytes, KeyedEntry] = {}
+        # What the running transaction placed last.
+        self.placed: dict[bytes, KeyedEntry] = {}
         self.last_time = state.last_time
         self.entry_count = _believable_count(state)
         # Free once entries stand behind it: the live tail's room; wider while the block grows.
@@ -74,6 +83,9 @@ class Log:
         self._freed: list[Extent] = []
         # How far this writer has written, with zeros behind its tails; 0: it did not grow the file.
         self._written_to = 0
+        # Made ahead for the next transaction: the live state's index, and a copy of its table.
+        self._index: tuple[State, Index] | None = None
+        self._copy: tuple[Table, Table] | None = None
 
     def thawed(self) -> None:
         """All listed ranges are free to use: no index page holds an entry in them any more."""
@@ -94,6 +106,7 @@ class Log:
     def undo(self) -> None:
         """Forgets what an unfinished transaction placed; what it overwrote is rewritten later."""
         self.recent.clear()
+        self.placed = {}
         unsettled = self.voids.unsettled()
         self.reset()
         self.voids.unsettle(unsettled)
@@ -108,29 +121,34 @@ class Log:
         self._gap = self.state.region
         self._freed = []
 
-    def place(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
-        """Writes framed entries into free ranges or at the log's end; their offsets."""
-        if not self.voids:
-            return self._append(frames, lengths)
+    def place(
+        self,
+        frames: bytearray | memoryview,
+        lengths: array[int],
+        keys: bytes,
+        kinds: bytes,
+        table: Table,
+    ) -> None:
+        """Writes framed entries into free ranges or at the log's end.
+
+        `table` gets a record of each, with the key and KV type that stand in its place in `keys`
+        and `kinds`; none where the kind is `NO_RECORD`.
+        """
         view = memoryview(frames)
-        offsets: list[int] = []
-        unplaced: list[int] = []
-        parts: list[memoryview] = []
+        appended: list[memoryview] = []
+        end = self.append_at
         start = 0
-        for at, count, size in self.voids.place(lengths):
+        for at, size, behind in self.voids.place(lengths, keys, kinds, end, table):
             part = view[start : start + size]
-            if at == NOWHERE:
-                unplaced += range(len(offsets), len(offsets) + count)
-                parts.append(part)
+            if behind:
+                appended.append(part)
             else:
                 self.file.write(at, part)
-            offsets += _running(at, lengths[len(offsets) : len(offsets) + count])
             start += size
-        if unplaced:
-            appended = self._append(bytearray().join(parts), [lengths[i] for i in unplaced])
-            for i, at in zip(unplaced, appended, strict=True):
-                offsets[i] = at
-        return offsets
+        if appended:
+            part = appended[0] if len(appended) == 1 else memoryview(b"".join(appended))
+            self.file.write(end, part)
+            self.append_at = end + len(part)
 
     def leave_room(self, start: int, end: int) -> None:
         """The room from `start`, or from the live tail if that lies lower, to `end` becomes one
@@ -143,37 +161,62 @@ class Log:
         """The live state needs this range; the next commit lists it as free."""
         self._freed.append((start, end - start))
 
+    def merged(self, pending: Table) -> Table:
+        """The live state's records and pending ones, which stand before those of the same key.
+
+        The larger table may be millions of records long: it is not copied if that can be helped.
+        """
+        committed = self.state.table
+        if len(pending) > len(committed):
+            for record in split_records(committed.record_view()):
+                if record.key not in pending:
+                    pending.put(*record)
+            return pending
+        copy, self._copy = self._copy, None
+        merged = copy[1] if copy is not None and copy[0] is committed else committed.copy()
+        merged.put_table(pending)
+        return merged
+
     def commit(self, table: Table, head: bytes, layout: Layout | None = None) -> None:
         """Makes `table` (all index entries that are not in the pages) and `head` durable."""
         layout = layout or Layout(flags=self.state.flags & c.SPARE_DEAD_PAGES)
         self.write_voids()
         region, voids = self._place_tail(table)
         tail = encode_hot_tail(table.record_view(), voids, region[1])
-        self.file.write(region[0], tail)
-        self._write_ahead(region[0] + region[1])
         # On its way to the disk while the header is made.
-        self.file.begin()
+        self.file.send(region[0], tail)
         state = self.next_state(head, region, voids, blake3(tail), layout, table)
-        slot = state.header.encode()
-        self.file.sync()
-        self.flip(state, slot)
+        self._remember()
+        before = self.state.region_end
+        self.flip(state)
+        if not layout.flags & c.SPARE_CHECKPOINT:
+            self._write_ahead(state.region_end - before)
 
-    def _write_ahead(self, end: int) -> None:
-        """Zeros behind a commit that ends at `end`, for the next ones to be written over.
+    @property
+    def index(self) -> Index:
+        """Answers for the live state; its map may reach no further than the KV block."""
+        made = self._index
+        if made is None or made[0] is not self.state:
+            made = self._index = self.state, self._index_of(self.state)
+        return made[1]
+
+    def _index_of(self, state: State) -> Index:
+        return make_index(self.files, state, end=state.header.log_start)
+
+    def _write_ahead(self, grown: int) -> None:
+        """Zeros behind a commit that grew the log by so much, for the next ones to be written over.
 
         A sync that finds new blocks in the file waits for the file system's journal as well. What
         stands behind the live tail is nobody's: closing cuts it off, and so does the first act.
         """
-        if end <= self._written_to:
-            return
-        grows_again = self._written_to > 0
-        small = end - self.state.region_end <= _AHEAD
-        self._written_to = end
-        if grows_again and small:
+        end = self.state.region_end
+        start = max(end, self._written_to)
+        grows_again, self._written_to = self._written_to > 0, start
+        if grows_again and 0 < grown <= _AHEAD and start - end < 2 * grown:
             # No room for it is no reason to fail.
             with suppress(NotDurableError):
-                self.file.write(end, memoryview(_ZEROS)[:_AHEAD])
-                self._written_to = end + _AHEAD
+                self.file.send(start, memoryview(_ZEROS)[:_AHEAD])
+                self._written_to = start + _AHEAD
 
     def next_state(
         self,
@@ -213,9 +256,41 @@ class Log:
             last_time=self.last_time,
         )
 
-    def flip(self, state: State, slot: bytes) -> None:
-        """Makes `state` the live one: writes its header slot and syncs, a commit's last step."""
-        self.file.write(state.slot * c.SLOT_LENGTH, slot)
+    def _remember(self) -> None:
+        """Keeps the directory nodes of a small batch; links stand under keys that change."""
+        placed, self.placed = self.placed, {}
+        recent = self.recent
+        for key, spec in placed.items():
+            if spec[0] == c.ENTRY_DIRECTORY and len(spec[4]) != c.HASH_LENGTH:
+                recent[key] = spec
+        while len(recent) > RECENT:
+            del recent[next(iter(recent))]
+
+    def flip(self, state: State) -> None:
+        """Makes `state` the live one, a commit's last step: syncs, writes its slot, syncs.
+
+        The slot may be down before the last sync: an exception that comes from elsewhere, such as
+        a signal's, is raised when that step is done. What it leads to is the way on, not back.
+        """
+        try:
+            self._flip(state)
+        except NotDurableError:
+            raise
+        except BaseException:
+            try:
+                self._flip(state)
+            except BaseException:
+                self.file.give_up("a commit was interrupted twice")
+                raise
+            raise
+
+    def _flip(self, state: State) -> None:
+        self.file.send(state.slot * c.SLOT_LENGTH, state.header.encode(), sync=True)
+        # What the next transaction needs is made while the disk is busy.
+        if not state.flags & c.SPARE_CHECKPOINT:
+            self._index = state, self._index_of(state)
+            if len(state.table) <= _COPIED:
+                self._copy = state.table, state.table.copy()
         self.file.sync()
         self.state = state
         self.voids.taken.clear()
@@ -267,17 +342,3 @@ class Log:
         return region, self.voids.records() + b"".join(
             encode_void_record(*void) for void in self.frozen
         )
-
-    def _append(self, frames: bytearray | memoryview, lengths: list[int]) -> list[int]:
-        at = self.append_at
-        self.file.write(at, frames)
-        self.append_at = at + len(frames)
-        return _running(at, lengths)
-
-
-def _running(at: int, lengths: list[int]) -> list[int]:
-    offsets = []
-    for length in lengths:
-        offsets.append(at)
-        at += length
-    return offsets

@@ -13,13 +13,13 @@ import errno
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
 from aeordb.errors import ExistsError, NotDurableError
 from aeordb.format import constants as c
+from aeordb.native.file import begin_writing, send
 from aeordb.native.framing import void_header
 from aeordb.native.pages import write_pages
 from aeordb.native.sweep import Ranges
@@ -28,7 +28,6 @@ from aeordb.native.voids import Voids
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _FALLOC_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
-_SYNC_FILE_RANGE_WRITE = 2
 # So many bytes in a row, and what a transaction wrote is sent on its way to the disk.
 _BEGIN_WRITING = 4 << 20
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
@@ -149,25 +148,6 @@ def _libc() -> ctypes.CDLL:
     if _loaded_libc is None:
         _loaded_libc = ctypes.CDLL(None, use_errno=True)
     return _loaded_libc
-
-
-def begin_writing(fd: int, offset: int, length: int) -> None:
-    """Lets the system begin to write a range to the disk, so that a later sync has less to do.
-
-    Promises nothing, waits for nothing and takes no error away from the sync. Length 0: to the end.
-    """
-    call = _sync_file_range()
-    if call is not None:
-        call(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
-
-
-@cache
-def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    with contextlib.suppress(AttributeError):
-        call = _libc().sync_file_range
-        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-        return call
-    return None
 
 
 def current_layer() -> FileLayer:
@@ -300,6 +280,24 @@ class DataFile:
         if type(self._layer) is OsLayer:
             voids.write_short(self.fd)
 
+    def send(self, offset: int, data: Bytes, *, sync: bool = False) -> None:
+        """Writes, and lets the system begin with all that is not on its way to the disk yet.
+
+        `sync`: makes durable first what was written earlier. Raises NotDurableError.
+        """
+        if type(self._layer) is not OsLayer:
+            if sync:
+                self.sync()
+            self.write(offset, data)
+            self.begin()
+            return
+        self._check()
+        code = send(self.fd, data, offset, sync=sync)
+        if code:
+            error = OSError(abs(code), os.strerror(abs(code)))
+            raise self._sync_failed(error) if code < 0 else self._not_durable("write", error)
+        self._run = (0, 0)
+
     def begin(self) -> None:
         """Lets the system begin to write what is not on its way yet; see :func:`begin_writing`."""
         begin_writing(self.fd, 0, 0)
@@ -310,8 +308,7 @@ class DataFile:
         try:
             self._layer.fdatasync(self.fd)
         except OSError as error:
-            self.broken = f"an earlier sync failed ({error.strerror or error})"
-            raise self._not_durable("sync", error) from error
+            raise self._sync_failed(error) from error
 
     def truncate(self, size: int) -> None:
         """Sets the file's size."""
@@ -352,6 +349,14 @@ class DataFile:
             raise NotDurableError(
                 path=self.path, reason=f"read-only in this process: {self.broken}"
             )
+
+    def give_up(self, reason: str) -> None:
+        """Writes no more, because nobody knows what the file says."""
+        self.broken = self.broken or reason
+
+    def _sync_failed(self, error: OSError) -> NotDurableError:
+        self.broken = f"an earlier sync failed ({error.strerror or error})"
+        return self._not_durable("sync", error)
 
     def _not_durable(self, action: str, error: OSError) -> NotDurableError:
         return NotDurableError(path=self.path, reason=f"{action}: {error.strerror or error}")

@@ -6,16 +6,17 @@ the entire index; `checkpoint.finish` then writes the larger block.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from aeordb.format import constants as c
-from aeordb.format.hottail import pack_tail_records
 from aeordb.format.page import block_length
 from aeordb.format.page import pages as stage_pages
 from aeordb.native.index import Index, split_records
 from aeordb.native.log import scan_log
 from aeordb.native.pages import order_records, overflow_count
 from aeordb.native.table import Table
+from aeordb.native.voids import NO_RECORD
 from aeordb.storage.checkpoint import finish
 from aeordb.storage.commit import Layout, Log
 from aeordb.storage.view import make_index
@@ -155,15 +156,16 @@ def _indexed(index: Index, rows: list[_Row]) -> list[int | None]:
 def _copy(log: Log, rows: list[_Live], moved: Table) -> None:
     """Appends these entries' bytes as they stand; the index gets new places of those it has."""
     source = log.files.covering(rows[-1][0] + rows[-1][1])
-    frames = bytearray()
-    for offset, length, *_ in rows:
-        frames += source.copy(offset, length)
-    offsets = log.place(frames, [row[1] for row in rows])
-    keys, kinds, places, lengths = [], [], [], []
-    for (_, length, key, kv), place in zip(rows, offsets, strict=True):
-        if kv is not None:
-            keys.append(key)
-            kinds.append(kv)
-            places.append(place)
-            lengths.append(length)
-    moved.put_many(pack_tail_records(keys, kinds, places, lengths))
+    lengths = array("Q", [length for _, length, _, _ in rows])
+    frames = bytearray(sum(lengths))
+    start, done = rows[0][0], 0
+    for (offset, length, _, _), after in zip(rows, [*rows[1:], None], strict=True):
+        end = offset + length
+        if after is None or after[0] != end:
+            # What stands together is copied together.
+            source.copy_into(frames, done, start, end - start)
+            done += end - start
+            start = end if after is None else after[0]
+    keys = b"".join([c.ZERO_HASH if kv is None else key for _, _, key, kv in rows])
+    kinds = bytes(NO_RECORD if kv is None else kv for _, _, _, kv in rows)
+    log.place(frames, lengths, keys, kinds, moved)

@@ -142,7 +142,7 @@ def _commit_flags(log: Log, spare: Spare, flags: int) -> None:
     state = log.next_state(
         old.header.head, old.region, old.void_records, spare.region_hash, layout, old.table
     )
-    log.flip(state, state.header.encode())
+    log.flip(state)
 
 
 def _take_over(log: Log) -> None:

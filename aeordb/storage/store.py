@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from aeordb.errors import LockedError, NotADatabaseError, NotDurableError, UsageError
 from aeordb.format import constants as c
-from aeordb.native.index import split_records
 from aeordb.native.table import Table
 from aeordb.storage.checkpoint import checkpoint, finish, plan_checkpoint
 from aeordb.storage.commit import Log
@@ -199,7 +198,7 @@ class Store:
         try:
             writer.flush()
             before = log.state.header.sequence
-            table = _merged(log.state.table, writer.pending)
+            table = log.merged(writer.pending)
             log.entry_count += writer.new_keys
         except BaseException:
             self.abort(writer)
@@ -324,18 +323,3 @@ def check_kind(path: str) -> None:
         raise NotADatabaseError(path=path, reason="it is not a regular file")
     if status.st_size == 0:
         raise NotADatabaseError(path=path, reason="the file is empty")
-
-
-def _merged(committed: Table, pending: Table) -> Table:
-    """Both tables' records, the pending ones before committed ones of the same key.
-
-    The larger one may be millions of records long: it is not copied if that can be helped.
-    """
-    if len(pending) <= len(committed):
-        merged = committed.copy()
-        merged.put_table(pending)
-        return merged
-    for record in split_records(committed.record_view()):
-        if record.key not in pending:
-            pending.put(*record)
-    return pending

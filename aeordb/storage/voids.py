@@ -7,12 +7,11 @@ becomes part of the next hot tail; the void entries themselves are written by `p
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from aeordb.format import constants as c
-from aeordb.native.voids import NOWHERE, Voids
-
-__all__ = ["NOWHERE", "Extent", "VoidMap", "clip_extents", "pack_extents"]
+from aeordb.native.table import Table
+from aeordb.native.voids import Voids
 
 Extent = tuple[int, int]
 
@@ -74,13 +73,12 @@ class VoidMap(Voids):
             self.taken.append((at, length))
         return at
 
-    def place(self, lengths: Sequence[int]) -> list[tuple[int, int, int]]:
-        """Allocates room for entries of these lengths, as many of them together as fit a range.
-
-        Runs of entries, in their order: (offset, how many, bytes); `NOWHERE`: they fit no range.
-        """
-        runs = super().place(lengths)
-        self.taken += [(at, size) for at, _, size in runs if at != NOWHERE]
+    def place(
+        self, lengths: array[int], keys: bytes, kinds: bytes, end: int, table: Table
+    ) -> list[tuple[int, int, bool]]:
+        """As the helper's; what lies in ranges is noted as taken."""
+        runs = super().place(lengths, keys, kinds, end, table)
+        self.taken += [(at, size) for at, size, appended in runs if not appended]
         return runs
 
     def unsettled(self) -> list[Extent]:

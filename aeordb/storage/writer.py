@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from aeordb.format import constants as c
 from aeordb.format.entry import set_times
-from aeordb.format.hottail import pack_tail_records
 from aeordb.native.entries import Entry
 from aeordb.native.faults import NativeFault
 from aeordb.native.framing import frame_entries
 from aeordb.native.index import Index
 from aeordb.native.table import Table
-from aeordb.storage.commit import Log
+from aeordb.storage.commit import RECENT, Log
 from aeordb.storage.protocols import Buffer, KeyedEntry, NewEntry
 from aeordb.storage.state import State
 from aeordb.storage.view import View, make_index
 
 _BATCH_BYTES = 4 << 20
 _BATCH_ENTRIES = 4096
-_RECENT = 64
+
+# Of each entry type, in its place.
+_KV_TYPE = bytes(c.KV_TYPE.get(number, 0) for number in range(256))
 
 _FRAME = c.ENTRY_HEADER_LENGTH + c.HASH_LENGTH
 
@@ -57,7 +59,11 @@ class WriteView(View):
         compression: int = 0,
     ) -> None:
         """Adds an entry; of several under one key the newest stands."""
-        self.append_many([(entry_type, version, flags, compression, key, value)])
+        self._unsure.discard(key)
+        self._queue[key] = (entry_type, version, flags, compression, value)
+        self._queued_bytes += len(value)
+        if self._queued_bytes >= _BATCH_BYTES or len(self._queue) >= _BATCH_ENTRIES:
+            self.flush()
 
     def append_many(self, entries: Iterable[NewEntry]) -> None:
         """Adds many entries: rows of (type, version, flags, compression, key, value)."""
@@ -93,8 +99,7 @@ class WriteView(View):
         first = max(self.now(), self._log.last_time + 1)
         self._log.last_time = first + len(keys) - 1
         set_times(frames, lengths, first)
-        offsets = self._log.place(frames, lengths)
-        self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
+        self._log.place(frames, array("Q", lengths), b"".join(keys), bytes(kinds), self.pending)
         self.new_keys += len(keys)
         self._index = None
 
@@ -141,27 +146,22 @@ class WriteView(View):
         self._drop_present()
         if not self._queue:
             return
-        keys = list(self._queue)
+        keys = b"".join(self._queue)
         types, versions, flags, compressions, values = zip(*self._queue.values(), strict=True)
+        count = len(types)
         first = max(self.now(), self._log.last_time + 1)
-        self._log.last_time = first + len(keys) - 1
+        self._log.last_time = first + count - 1
+        kinds = bytes(types)
         frames = frame_entries(
-            bytes(types),
-            bytes(versions),
-            bytes(flags),
-            bytes(compressions),
-            b"".join(keys),
-            values,
-            first,
+            kinds, bytes(versions), bytes(flags), bytes(compressions), keys, values, first
         )
-        lengths = [_FRAME + len(value) for value in values]
-        offsets = self._log.place(frames, lengths)
-        kinds = [c.KV_TYPE[entry_type] for entry_type in types]
-        self.pending.put_many(pack_tail_records(keys, kinds, offsets, lengths))
-        self._remember()
+        lengths = array("Q", [_FRAME + len(value) for value in values])
+        self._log.place(frames, lengths, keys, kinds.translate(_KV_TYPE), self.pending)
+        if count <= RECENT:
+            self._log.placed = self._queue
         self._queue = {}
         self._queued_bytes = 0
-        self.new_keys += len(keys)
+        self.new_keys += count
         self._index = None
 
     def _drop_present(self) -> None:
@@ -174,18 +174,10 @@ class WriteView(View):
             if there:
                 self._queued_bytes -= len(self._queue.pop(key)[4])
 
-    def _remember(self) -> None:
-        """Keeps the directory nodes of a small batch; links stand under keys that change."""
-        if len(self._queue) > _RECENT:
-            return
-        recent = self._log.recent
-        for key, spec in self._queue.items():
-            if spec[0] == c.ENTRY_DIRECTORY and len(spec[4]) != c.HASH_LENGTH:
-                recent[key] = spec
-        while len(recent) > _RECENT:
-            del recent[next(iter(recent))]
-
     def _make_index(self, state: State) -> Index:
+        log = self._log
+        if state is log.state and not len(self.pending) and self._reach == state.header.log_start:
+            return log.index
         return make_index(self._files, state, self.pending, end=self._reach)
 
     def _again(self, ask: Callable[[Index], _T | None], fault: NativeFault | None) -> _T | None:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "entry.h"
+#include "file.h"
 #include "frame.h"
 
 enum { INSERT, ADD, TAKE, PLACE, WRITE, CLIP, REMOVE, KEEP, UNSETTLE, SPREAD, STEPS };
@@ -35,9 +36,13 @@ static void freed(uint64_t offset, uint64_t length) {
 }
 
 static void taken(uint64_t offset, uint64_t length) {
+    static uint8_t data[SIZE];
     require(all(offset, length, true));
     memset(is_free + offset, false, length);
-    memset(image + offset, 'x', length);
+    memset(data, 'x', length);
+    require(aeor_file_send(file, data, length, offset, length % 2) == AEOR_OK);
+    require(memcmp(image + offset, data, length) == 0);
+    aeor_file_begin(file, offset, length);
 }
 
 static void check(const struct aeor_voids *voids) {
@@ -63,20 +68,45 @@ static void check(const struct aeor_voids *voids) {
 
 static void place(struct aeor_voids *voids, const uint8_t *step) {
     struct aeor_run runs[RUNS];
-    uint64_t lengths[RUNS], found, count = step[1] % RUNS + 1u, placed = 0;
-    for (uint64_t i = 0; i < count; i++) lengths[i] = 1 + (aeor_get16(step + 2) >> i) % 750;
-    require(aeor_voids_place(voids, lengths, count, runs, &found) == AEOR_OK && found <= count);
+    struct aeor_table table;
+    uint8_t keys[RUNS * AEOR_HASH] = {0}, kinds[RUNS];
+    uint64_t lengths[RUNS], found, count = step[1] % RUNS + 1u, placed = 0, end = SIZE, indexed = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        lengths[i] = 1 + (aeor_get16(step + 2) >> i) % 750;
+        kinds[i] = (step[3] >> i) % 2 ? AEOR_NO_RECORD : (uint8_t)i;
+        keys[i * AEOR_HASH] = (uint8_t)i;
+        indexed += kinds[i] != AEOR_NO_RECORD;
+    }
+    aeor_table_init(&table, 1, 2);
+    require(aeor_voids_place(voids, lengths, count, keys, kinds, &end, &table, runs, &found) ==
+            AEOR_OK);
+    require(found <= count && table.count == indexed);
+    uint64_t appended = SIZE;
     for (uint64_t i = 0; i < found; i++) {
         uint64_t size = 0;
         require(runs[i].count > 0);
-        for (uint64_t j = 0; j < runs[i].count; j++) size += lengths[placed++];
+        for (uint64_t j = 0; j < runs[i].count; j++, placed++) {
+            uint64_t location[3];
+            int code = aeor_table_get(&table, keys + placed * AEOR_HASH, location);
+            require(code == (kinds[placed] == AEOR_NO_RECORD ? AEOR_ABSENT : AEOR_OK));
+            if (code == AEOR_OK)
+                require(location[0] == kinds[placed] && location[1] == runs[i].offset + size &&
+                        location[2] == lengths[placed]);
+            size += lengths[placed];
+        }
         require(size == runs[i].size);
-        if (runs[i].offset != UINT64_MAX) taken(runs[i].offset, size);
-        if (i > 0) require(runs[i].offset != (runs[i - 1].offset == UINT64_MAX
-                                                  ? UINT64_MAX
-                                                  : runs[i - 1].offset + runs[i - 1].size));
+        if (runs[i].appended) {
+            require(runs[i].offset == appended);
+            appended += size;
+        } else {
+            taken(runs[i].offset, size);
+        }
+        if (i > 0)
+            require(runs[i].appended != runs[i - 1].appended ||
+                    runs[i].offset != runs[i - 1].offset + runs[i - 1].size);
     }
-    require(placed == count);
+    require(placed == count && end == appended);
+    aeor_table_free(&table);
 }
 
 /* Afterwards every range is what a void entry needs: a header, and zeros. */

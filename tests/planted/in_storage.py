@@ -8,27 +8,39 @@ COMMIT = (
     bug(
         "sync-before-slot-skipped",
         "aeordb/storage/commit.py",
-        "        slot = state.header.encode()\n        self.file.sync()\n",
-        "        slot = state.header.encode()\n",
+        "state.header.encode(), sync=True)\n",
+        "state.header.encode())\n",
         f"{CUTS}[put-close]",
+    ),
+    bug(
+        "sync-before-slot-skipped-by-the-helper",
+        "native/file.c",
+        "    while (sync && fdatasync(fd) != 0)\n",
+        "    while (sync && fd < 0)\n",
+        "native/test_file.py::test_a_failed_sync_comes_first_and_nothing_is_written",
     ),
     bug(
         "sync-after-slot-skipped",
         "aeordb/storage/commit.py",
-        "self.file.write(state.slot * c.SLOT_LENGTH, slot)\n        self.file.sync()\n",
-        "self.file.write(state.slot * c.SLOT_LENGTH, slot)\n",
+        "        self.file.sync()\n        self.state = state\n",
+        "        self.state = state\n",
         f"{CUTS}[put-close]",
         f"{CUTS}[overwrite-close]",
     ),
     bug(
         "slot-before-data",
         "aeordb/storage/commit.py",
-        "        self.file.write(region[0], tail)\n",
-        "        self.file.sync()\n"
-        "        state = self.next_state(head, region, voids, blake3(tail), layout, table)\n"
-        "        self.flip(state, state.header.encode())\n"
+        "        self.file.send(region[0], tail)\n",
+        "        self.flip(self.next_state(head, region, voids, blake3(tail), layout, table))\n"
         "        self.file.write(region[0], tail)\n        return\n",
         f"{CUTS}[put-close]",
+    ),
+    bug(
+        "interrupted-commit-taken-back",
+        "aeordb/storage/commit.py",
+        "            try:\n                self._flip(state)\n",
+        "            try:\n                pass\n",
+        "storage/test_interrupts.py::test_behind_every_call",
     ),
     bug(
         "wrong-slot",
@@ -108,8 +120,8 @@ COMMIT = (
         "times-do-not-rise",
         "aeordb/storage/writer.py",
         "first = max(self.now(), self._log.last_time + 1)\n"
-        "        self._log.last_time = first + len(keys) - 1\n        frames",
-        "first = self.now()\n        self._log.last_time = first + len(keys) - 1\n        frames",
+        "        self._log.last_time = first + count - 1\n",
+        "first = self.now()\n        self._log.last_time = first + count - 1\n",
         "crash/test_takeover_cuts.py::test_times_go_on_rising_where_the_clock_is_far_behind",
     ),
     bug(
