@@ -214,6 +214,16 @@ int aeor_index_key(const struct aeor_index *index, uint64_t slot, uint8_t key[AE
     return aeor_map_copy(key, index->map, index->map_length, index->kv_offset + within, AEOR_HASH);
 }
 
+int aeor_index_has(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
+                   bool *there, struct aeor_hit *hit) {
+    for (uint64_t i = 0; i < count; i++, keys += AEOR_HASH) {
+        int code = aeor_index_find(index, keys, hit);
+        if (code != AEOR_OK && code != AEOR_ABSENT) return code;
+        there[i] = code == AEOR_OK;
+    }
+    return AEOR_OK;
+}
+
 int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
                          uint8_t *records, struct aeor_hit *hit) {
     for (uint64_t i = 0; i < count; i++, keys += AEOR_HASH, records += AEOR_RECORD) {

@@ -50,7 +50,11 @@ uint64_t aeor_index_slots(const struct aeor_index *index);
 int aeor_index_slot(const struct aeor_index *index, const uint8_t *key, bool checked,
                     struct aeor_hit *hit, uint64_t *slot);
 
-/* The same for `count` keys: a 46-byte record each, of which the first byte is 0 if absent. */
+/* For `count` keys whether each is there. */
+int aeor_index_has(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
+                   bool *there, struct aeor_hit *hit);
+
+/* The same: a 46-byte record each, of which the first byte is 0 if absent. */
 int aeor_index_find_many(const struct aeor_index *index, const uint8_t *keys, uint64_t count,
                          uint8_t *records, struct aeor_hit *hit);
 

@@ -93,9 +93,9 @@ void aeor_voids_settle(struct aeor_voids *voids, uint64_t offset);
  * at one that needs other zeros than those right behind its header, or more than AEOR_VOID_SHORT
  * bytes in all, or that cannot be written: that one still waits. */
 int aeor_voids_write_short(struct aeor_voids *voids, int fd);
+/* end cdef */
 
 /* All ranges as void records of a hot tail, of which `records` has room for `count`. */
 void aeor_voids_records(const struct aeor_voids *voids, uint8_t *records);
-/* end cdef */
 
 #endif

@@ -161,8 +161,7 @@ def replace_older(log: Log) -> None:
     pages = Index(log.files.covering(header.log_start), header.kv_offset, header.pages)
     records = state.table.records()
     keys = [records[at + 1 : at + 33] for at in range(0, len(records), c.HOT_TAIL_RECORD_LENGTH)]
-    there, _ = pages.find_many(b"".join(keys))
-    if any(there):
+    if any(pages.has_many(b"".join(keys))):
         checkpoint(log, plan_checkpoint(log, records), header.head)
 
 

@@ -54,15 +54,11 @@ class _RoundVoids(VoidMap):
     def __init__(self, extents: Iterable[Extent], listed: bytes) -> None:
         """`listed`: void records of the round's ranges."""
         super().__init__(extents)
-        self._listed = listed
+        self.beside = listed
         self.most += len(listed) // c.HOT_TAIL_VOID_LENGTH
 
     def __len__(self) -> int:
-        return super().__len__() + len(self._listed) // c.HOT_TAIL_VOID_LENGTH
-
-    def records(self) -> bytes:
-        """All ranges as void records."""
-        return super().records() + self._listed
+        return super().__len__() + len(self.beside) // c.HOT_TAIL_VOID_LENGTH
 
 
 def thaw_all(log: Log, patience: float) -> None:

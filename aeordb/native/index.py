@@ -96,16 +96,17 @@ class Index:
             return None
         raise self._fault(code, hit, key)
 
-    def has_each(self, keys: Sequence[bytes]) -> list[bool]:
-        """For each of a few keys whether it is there."""
+    def has_many(self, keys: bytes) -> list[bool]:
+        """For 32-byte keys that stand one after the other whether each is there."""
+        count, rest = divmod(len(keys), 32)
+        if rest:
+            raise ValueError("keys are 32 bytes each")
+        there: Any = ffi.new("bool[]", count)
         hit: Any = ffi.new("struct aeor_hit *")
-        found = []
-        for key in keys:
-            code = lib.aeor_index_find(self._index, check_key(key), hit)
-            if code not in (lib.AEOR_OK, lib.AEOR_ABSENT):
-                raise self._fault(code, hit, key)
-            found.append(code == lib.AEOR_OK)
-        return found
+        code = lib.aeor_index_has(self._index, keys, count, there, hit)
+        if code != lib.AEOR_OK:
+            raise self._fault(code, hit, None)
+        return list(there)
 
     def find_many(self, keys: bytes) -> tuple[bytes, bytes]:
         """For 32-byte keys that stand one after the other: (mask, records).

@@ -23,7 +23,7 @@ class Voids:
 
     def __init__(self) -> None:
         voids: Any = ffi.new("struct aeor_voids *")
-        self._voids: Any = ffi.gc(voids, lib.aeor_voids_free)
+        self.pointer: Any = ffi.gc(voids, lib.aeor_voids_free)
         self._runs: Any = ffi.new(_runs_of, _FEW)
         self._found: Any = ffi.new("uint64_t[2]")
         write: Any = ffi.new("struct aeor_void_write *")
@@ -31,7 +31,7 @@ class Voids:
         self._header: Any = ffi.buffer(write.header)
 
     def __len__(self) -> int:
-        return int(self._voids.count)
+        return int(self.pointer.count)
 
     def extents(self) -> list[tuple[int, int]]:
         """All ranges as (offset, length), in offset order."""
@@ -42,35 +42,29 @@ class Voids:
         return [(item.offset, item.length) for item in self._items() if item.waiting]
 
     def _items(self) -> Iterator[Any]:
-        voids = self._voids
+        voids = self.pointer
         return (voids.items[i] for i in range(voids.count))
-
-    def records(self) -> bytes:
-        """All ranges as void records of a hot tail, in offset order."""
-        records = bytearray(self._voids.count * lib.AEOR_VOID_RECORD)
-        lib.aeor_voids_records(self._voids, ffi.from_buffer("uint8_t[]", records))
-        return bytes(records)
 
     def insert(self, offset: int, length: int, *, waiting: bool) -> None:
         """Lists a range as it is; `waiting`: its bytes are anything.
 
         ValueError if it meets another one or passes the end of numbers.
         """
-        self._check(lib.aeor_voids_insert(self._voids, offset, length, waiting))
+        self._check(lib.aeor_voids_insert(self.pointer, offset, length, waiting))
 
     def join(self, offset: int, length: int) -> None:
         """Lists a range whose bytes are anything, joined with its neighbours if they are short.
 
         ValueError as for :meth:`insert`.
         """
-        self._check(lib.aeor_voids_add(self._voids, offset, length))
+        self._check(lib.aeor_voids_add(self.pointer, offset, length))
 
     def allocate(self, length: int) -> int | None:
         """Takes `length` bytes off the range that they fit best; the offset, or None.
 
         What is left of the range is nothing or at least a void entry's 63 bytes.
         """
-        code = lib.aeor_voids_take(self._voids, length, self._found)
+        code = lib.aeor_voids_take(self.pointer, length, self._found)
         if code == lib.AEOR_ABSENT:
             return None
         self._check(code)
@@ -95,7 +89,7 @@ class Voids:
         numbers = ffi.from_buffer("uint64_t[]", lengths)
         self._check(
             lib.aeor_voids_place(
-                self._voids, numbers, count, keys, kinds, found + 1, table.pointer, runs, found
+                self.pointer, numbers, count, keys, kinds, found + 1, table.pointer, runs, found
             )
         )
         placed = []
@@ -106,28 +100,28 @@ class Voids:
 
     def ending_at(self, end: int) -> tuple[int, int] | None:
         """The range that ends just there, if there is one."""
-        length = lib.aeor_voids_before(self._voids, end)
+        length = lib.aeor_voids_before(self.pointer, end)
         return (end - length, length) if length else None
 
     def remove(self, offset: int) -> None:
         """Takes one whole range off the list; KeyError if none begins there."""
-        code = lib.aeor_voids_remove(self._voids, offset)
+        code = lib.aeor_voids_remove(self.pointer, offset)
         if code == lib.AEOR_ABSENT:
             raise KeyError(offset)
         self._check(code)
 
     def clip(self, start: int) -> None:
         """Takes off the list all that lies before `start`."""
-        self._check(lib.aeor_voids_clip(self._voids, start))
+        self._check(lib.aeor_voids_clip(self.pointer, start))
 
     def keep_largest(self, count: int) -> None:
         """Takes ranges off the list that are too small to be of use, and the smallest until
         `count` are left. One that is no intact void entry stays."""
-        self._check(lib.aeor_voids_keep_largest(self._voids, count))
+        self._check(lib.aeor_voids_keep_largest(self.pointer, count))
 
     def forget(self, offset: int, length: int) -> None:
         """Every range that meets this one is to be written anew."""
-        self._check(lib.aeor_voids_unsettle(self._voids, offset, length))
+        self._check(lib.aeor_voids_unsettle(self.pointer, offset, length))
 
     def pending_writes(self) -> Iterator[tuple[int, bytes, list[tuple[int, int]]]]:
         """What must be written: each void entry's offset, its header, and where it needs zeros.
@@ -135,7 +129,7 @@ class Voids:
         Zeros go first: they may meet the header. The caller writes all of it; a range counts as
         intact once the next one is asked for.
         """
-        voids, write = self._voids, self._write
+        voids, write = self.pointer, self._write
         while voids.waiting:
             code = lib.aeor_voids_next(voids, write)
             if code == lib.AEOR_ABSENT:
@@ -151,7 +145,7 @@ class Voids:
 
         They count as intact then. Ends at the first that needs more, or that cannot be written.
         """
-        self._check(lib.aeor_voids_write_short(self._voids, fd))
+        self._check(lib.aeor_voids_write_short(self.pointer, fd))
 
     @staticmethod
     def _check(code: int) -> None:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from aeordb.errors import NotDurableError
 from aeordb.format import constants as c
 from aeordb.format.header import Spare
-from aeordb.format.hottail import encode_hot_tail, encode_void_record, hot_tail_length
-from aeordb.native.hashing import blake3
+from aeordb.format.hottail import encode_void_record, hot_tail_length
 from aeordb.native.index import Index, split_records
 from aeordb.native.table import Table
+from aeordb.native.tail import write_tail
 from aeordb.storage.datafile import DataFile
 from aeordb.storage.filemap import FileMap
 from aeordb.storage.protocols import KeyedEntry
@@ -181,11 +181,11 @@ class Log:
         """Makes `table` (all index entries that are not in the pages) and `head` durable."""
         layout = layout or Layout(flags=self.state.flags & c.SPARE_DEAD_PAGES)
         self.write_voids()
-        region, voids = self._place_tail(table)
-        tail = encode_hot_tail(table.record_view(), voids, region[1])
+        region = self._place_tail(table)
+        tail, listed, tail_hash = write_tail(table, self.voids, self._listed(), region[1])
         # On its way to the disk while the header is made.
         self.file.send(region[0], tail)
-        state = self.next_state(head, region, voids, blake3(tail), layout, table)
+        state = self.next_state(head, region, listed, tail_hash, layout, table)
         self._remember()
         before = self.state.region_end
         self.flip(state)
@@ -319,8 +319,13 @@ class Log:
             offset += size
             length -= size
 
-    def _place_tail(self, table: Table) -> tuple[Extent, bytes]:
-        """Where this commit's hot tail goes, and the void records that it lists."""
+    def _listed(self) -> bytes:
+        """The void records of a hot tail that stand behind those of the free ranges."""
+        frozen = b"".join([encode_void_record(*void) for void in self.frozen])
+        return self.voids.beside + frozen
+
+    def _place_tail(self, table: Table) -> Extent:
+        """Where this commit's hot tail goes; the void map has what it lists then."""
         for extent in self._freed:
             self.voids.add(*extent, merge=False)
         self._freed = []
@@ -339,6 +344,4 @@ class Log:
             if self._gap[1]:
                 self.voids.add(*self._gap)
         self.voids.keep_largest(self.voids.most)
-        return region, self.voids.records() + b"".join(
-            encode_void_record(*void) for void in self.frozen
-        )
+        return region

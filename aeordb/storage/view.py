@@ -26,8 +26,6 @@ from aeordb.storage.state import State, load_state, read_header, rebuild_live
 from aeordb.storage.voids import pack_extents
 
 _TRIES = 1000
-# So many keys are looked up faster one by one than joined.
-_FEW = 8
 _T = TypeVar("_T")
 
 Record = tuple[int, int, int]
@@ -135,11 +133,8 @@ class View:
 
     def has_many(self, keys: Sequence[bytes]) -> list[bool]:
         """For each key whether the index has it; no entry is read."""
-        if len(keys) <= _FEW:
-            return self._ask(lambda index: index.has_each(keys)) or []
         joined = b"".join(keys)
-        mask = self._ask(lambda index: index.find_many(joined)[0]) or b""
-        return [bool(there) for there in mask]
+        return self._ask(lambda index: index.has_many(joined)) or []
 
     def locate_many(self, keys: bytes) -> tuple[bytes, bytes]:
         """For 32-byte keys that stand one after the other: (mask, records).

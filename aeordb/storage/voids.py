@@ -37,6 +37,8 @@ class VoidMap(Voids):
         super().__init__()
         # How many a hot tail lists at most.
         self.most = c.VOIDS_LISTED_MAX
+        # Void records that a hot tail lists behind these ranges'.
+        self.beside = b""
         # What was allocated since the last commit.
         self.taken: list[Extent] = []
         for offset, length in extents:

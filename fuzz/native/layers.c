@@ -60,6 +60,8 @@ static void check_key(const struct aeor_index *index, const uint8_t *key, bool f
     require(aeor_index_slot(index, key, true, &checked, &slot) == code);
     require(aeor_index_find_many(index, key, 1, record, &quick) == AEOR_OK);
     require(record[0] == (code == AEOR_OK));
+    bool there = code != AEOR_OK;
+    require(aeor_index_has(index, key, 1, &there, &quick) == AEOR_OK && there == (code == AEOR_OK));
     if (code != AEOR_OK) return;
     bool paged = aeor_index_record(index, slot) == NULL;
     require(!paged || !aeor_voids_meet(index->voids, index->void_count, hit.offset,

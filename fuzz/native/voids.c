@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "file.h"
 #include "frame.h"
+#include "tail.h"
 
 enum { INSERT, ADD, TAKE, PLACE, WRITE, CLIP, REMOVE, KEEP, UNSETTLE, SPREAD, STEPS };
 enum { UNIT = 24, SIZE = 256 * UNIT, RUNS = 8 };
@@ -58,12 +59,18 @@ static void check(const struct aeor_voids *voids) {
     }
     for (uint64_t i = 0; i < SIZE; i++) free_bytes += is_free[i];
     require(listed == free_bytes && waiting == voids->waiting);
-    uint8_t *records = malloc(13 * voids->count + 1);
-    require(records != NULL);
-    aeor_voids_records(voids, records);
+    struct aeor_table table;
+    uint8_t hash[AEOR_HASH], key[AEOR_HASH] = {0};
+    uint64_t records = AEOR_TAIL_HEADER + AEOR_RECORD, length = records + AEOR_VOID_RECORD * voids->count;
+    uint8_t *tail = malloc((size_t)length);
+    aeor_table_init(&table, 1, 2);
+    require(tail != NULL && aeor_table_put(&table, key, 1, 2, 3) == AEOR_OK);
+    require(aeor_tail_write(&table, voids, NULL, 0, tail, length - 1, hash) == AEOR_ERR_BOUNDS);
+    require(aeor_tail_write(&table, voids, NULL, 0, tail, length, hash) == AEOR_OK);
     for (uint64_t i = 0; i < voids->count; i++)
-        require(aeor_get64(records + 13 * i + 1) == voids->items[i].offset);
-    free(records);
+        require(aeor_get64(tail + records + 13 * i + 1) == voids->items[i].offset);
+    aeor_table_free(&table);
+    free(tail);
 }
 
 static void place(struct aeor_voids *voids, const uint8_t *step) {

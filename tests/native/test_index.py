@@ -70,6 +70,7 @@ def test_layers(
     assert {key: index.find(key) for key in KEYS} == {key: live.get(key) for key in KEYS}
     mask, found = index.find_many(b"".join(KEYS))
     assert mask == bytes(key in live for key in KEYS)
+    assert index.has_many(b"".join(KEYS)) == [key in live for key in KEYS]
     zeros = bytes(46)
     assert found == b"".join(bits.record(key, *live[key]) if key in live else zeros for key in KEYS)
     for kind in (None, 0, 4):
@@ -181,7 +182,7 @@ def test_a_table_is_seen_as_it_grows() -> None:
 
 def test_arguments() -> None:
     index = Index(Map(b""), 0, 0)
-    for use in (index.find, index.read, index.find_many):
+    for use in (index.find, index.read, index.has_many, index.find_many):
         with pytest.raises(ValueError, match="32 bytes"):
             use(bytes(31))
     with pytest.raises(ValueError, match="too many"):

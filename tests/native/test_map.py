@@ -153,6 +153,7 @@ READS: dict[str, Callable[[Cut], object]] = {
     "read": lambda cut: Index(cut.data, 0, 1, cut.table, covered=ALL).read(KEY),
     "find": lambda cut: Index(cut.data, 8192, 40).find(b"\x70" * 32),
     "find_many": lambda cut: Index(cut.data, 8192, 40).find_many(bytes(320)),
+    "has_many": lambda cut: Index(cut.data, 8192, 40).has_many(bytes(320)),
     "scan": lambda cut: list(Index(cut.data, 8192, 40).scan()),
     "scan_log": lambda cut: list(scan_log(cut.data, 0, len(cut.data))),
     "rebuild": lambda cut: rebuild_index(cut.data, 0, len(cut.data)),
