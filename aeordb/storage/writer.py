@@ -111,6 +111,7 @@ class WriteView(View):
         if found is not None:
             kv, offset, length = found
             self.pending.put(key, kv | c.KV_DELETED, offset, length)
+            self._index = None
 
     def entry_time(self) -> int:
         """A time in milliseconds that no entry so far is later than."""
