@@ -46,7 +46,9 @@ void aeor_sweep_sort(const struct aeor_room *rooms, uint64_t count, struct aeor_
 uint64_t aeor_ranges_above(const struct aeor_range *ranges, uint64_t count, uint64_t least,
                            struct aeor_range *out);
 
-enum { AEOR_VOID_RECORD = 13 }; /* u8 1, u64 offset, u32 length */
+enum {
+    AEOR_VOID_RECORD = 13, /* u8 1, u64 offset, u32 length */
+};
 
 /* The ranges as void records of a hot tail. */
 void aeor_ranges_records(const struct aeor_range *ranges, uint64_t count, uint8_t *records);

@@ -7,7 +7,9 @@
 #include "voids.h"
 
 /* cdef */
-enum { AEOR_TAIL_HEADER = 18 }; /* magic, format version, both counts, CRC-32 of these */
+enum {
+    AEOR_TAIL_HEADER = 18, /* magic, format version, both counts, CRC-32 of these */
+};
 
 /* A hot tail of a table's records, of the free ranges, and of `more` void records that are ready;
  * zeros behind it fill `out`.  `hash` is that of all `length` bytes.
