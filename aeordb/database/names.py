@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 from aeordb.database.results import Fork, Snapshot
 from aeordb.database.transaction import Transaction
-from aeordb.errors import ExistsError, quote
 from aeordb.format.records import ForkRecord, SnapshotRecord
 from aeordb.versions.names import (
     FORK,
     SNAPSHOT,
-    Kind,
     Named,
+    check_free,
     check_new_name,
     delete_name,
-    find_name,
     get_name,
     list_names,
     put_name,
@@ -42,7 +40,7 @@ class Snapshots:
         check_new_name(name)
 
         def run(tx: Transaction) -> Snapshot:
-            _check_free(tx, FORK, name)
+            check_free(tx.writer, name, SNAPSHOT, FORK)
             root = self._db.resolve_in(tx, at)
             text = json.dumps(
                 {"type": "manual", **(metadata or {})}, sort_keys=True, separators=(",", ":")
@@ -74,7 +72,7 @@ class Snapshots:
             assert isinstance(found, SnapshotRecord)
             if old == new:
                 return _snapshot(found)
-            _check_free(tx, FORK, new)
+            check_free(tx.writer, new, SNAPSHOT, FORK)
             record = SnapshotRecord(new, found.root, found.created, found.metadata)
             put_name(tx.writer, SNAPSHOT, record)
             delete_name(tx.writer, SNAPSHOT, old)
@@ -104,7 +102,7 @@ class Forks:
         check_new_name(name)
 
         def run(tx: Transaction) -> Fork:
-            _check_free(tx, SNAPSHOT, name)
+            check_free(tx.writer, name, SNAPSHOT, FORK)
             record = ForkRecord(name, self._db.resolve_in(tx, at), tx.writer.now())
             put_name(tx.writer, FORK, record)
             return _fork(record)
@@ -132,12 +130,6 @@ class Forks:
             return root
 
         return self._db.run_alone(run)
-
-
-def _check_free(tx: Transaction, kind: Kind, name: str) -> None:
-    """Snapshots and forks share one set of names, so that a name never changes its meaning."""
-    if find_name(tx.writer, kind, name) is not None:
-        raise ExistsError(f"there is a {kind.noun} {quote(name)} already", path=name)
 
 
 def _snapshot(named: Named) -> Snapshot:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from aeordb.errors import DamagedError, ExistsError, NotFoundError, PathError
+from aeordb.errors import DamagedError, ExistsError, NotFoundError, PathError, quote
 from aeordb.format import constants as c
 from aeordb.format.errors import FormatError
 from aeordb.format.keys import deletion_key, fork_key, fork_text, snapshot_key, snapshot_text
@@ -92,14 +92,24 @@ def list_names(reader: Names, kind: Kind) -> list[Named]:
     return sorted(_each(reader, kind), key=lambda named: named.name)
 
 
+def check_free(reader: Reader, name: str, *kinds: Kind) -> None:
+    """ExistsError if one of these kinds has the name.
+
+    New snapshots and forks share one set of names, so that a name never changes its meaning;
+    AeorDB's need not.
+    """
+    for kind in kinds:
+        if find_name(reader, kind, name) is not None:
+            raise ExistsError(
+                f"there is a {kind.noun} {quote(name)} already",
+                path=name,
+                hint="Delete it first, or choose another name.",
+            )
+
+
 def put_name(writer: Writer, kind: Kind, record: Named) -> None:
-    """Adds a snapshot or fork; ExistsError if the name is taken."""
-    if find_name(writer, kind, record.name) is not None:
-        raise ExistsError(
-            f"there is a {kind.noun} '{record.name}' already",
-            path=record.name,
-            hint="Delete it first, or choose another name.",
-        )
+    """Adds a snapshot or fork; ExistsError if another one of its kind has the name."""
+    check_free(writer, record.name, kind)
     writer.append(kind.entry_type, kind.key(record.name), record.encode())
 
 

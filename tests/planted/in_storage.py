@@ -73,8 +73,8 @@ COMMIT = (
     bug(
         "void-entries-not-written",
         "aeordb/storage/commit.py",
-        "        self.write_voids()\n        region, voids = self._place_tail(table)\n",
-        "        region, voids = self._place_tail(table)\n",
+        "        self.write_voids()\n        region = self._place_tail(table)\n",
+        "        region = self._place_tail(table)\n",
         "storage/test_commit.py::test_every_commit_leaves_a_good_file",
     ),
     bug(
@@ -123,6 +123,14 @@ COMMIT = (
         "        self._log.last_time = first + count - 1\n",
         "first = self.now()\n        self._log.last_time = first + count - 1\n",
         "crash/test_takeover_cuts.py::test_times_go_on_rising_where_the_clock_is_far_behind",
+    ),
+    bug(
+        "tombstone-unseen",
+        "aeordb/storage/writer.py",
+        "            self.pending.put(key, kv | c.KV_DELETED, offset, length)\n"
+        "            self._index = None\n",
+        "            self.pending.put(key, kv | c.KV_DELETED, offset, length)\n",
+        "storage/test_writer.py::test_a_tombstone_counts_at_once",
     ),
     bug(
         "dedup-upside-down",
