@@ -31,7 +31,7 @@ COMMIT = (
         "slot-before-data",
         "aeordb/storage/commit.py",
         "        self.file.send(region[0], tail)\n",
-        "        self.flip(self.next_state(head, region, voids, blake3(tail), layout, table))\n"
+        "        self.flip(self.next_state(head, region, listed, tail_hash, layout, table))\n"
         "        self.file.write(region[0], tail)\n        return\n",
         f"{CUTS}[put-close]",
     ),
