@@ -78,11 +78,14 @@ def main() -> None:
         delete, wal = [], []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory(dir=options.dir) as folder:
-                ours_seconds = ours(Path(folder), data, names)
-                delete.append(ours_seconds / sqlite(Path(folder), "DELETE", data, names))
-                wal.append(ours_seconds / sqlite(Path(folder), "WAL", data, names))
+                put = ours(Path(folder), data, names)
+                in_delete = sqlite(Path(folder), "DELETE", data, names)
+                in_wal = sqlite(Path(folder), "WAL", data, names)
             os.sync()
-            print(f"  {ours_seconds * 1e6:.0f} us per put")
+            delete.append(put / in_delete)
+            wal.append(put / in_wal)
+            print(f"  us per put: {put * 1e6:.0f}, DELETE {in_delete * 1e6:.0f}", end="")
+            print(f", WAL {in_wal * 1e6:.0f}")
         print(f"  against SQLite DELETE: {statistics.median(delete):.2f} x (target <= 1)")
         print(f"  against SQLite WAL:    {statistics.median(wal):.2f} x (target <= 3)")
 
