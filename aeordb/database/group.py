@@ -18,11 +18,13 @@ class _Call(Generic[T]):
         self.error: BaseException | None = None
         self.answer: T
 
-    def run(self, transaction: Transaction) -> None:
+    def run(self, transaction: Transaction) -> bool:
+        """Whether it did what it is for."""
         try:
             self.answer = self.operation(transaction)
         except Exception as error:
             self.error = error
+        return self.error is None
 
     def result(self) -> T:
         if self.error is not None:
@@ -66,9 +68,10 @@ class CommitGroup:
             calls, self._waiting = self._waiting, []
         try:
             with transaction:
+                done = False
                 for call in calls:
-                    call.run(transaction)
-                if all(call.error is not None for call in calls):
+                    done |= call.run(transaction)
+                if not done:
                     transaction.rollback()
         except BaseException as error:
             for call in calls:

@@ -24,16 +24,18 @@ _BATCH = 1024  # inputs per call: what is joined for one stays in the CPU's cach
 _JOINED = 4096  # mean bytes up to which a copy costs less than a pointer from Python
 _HASH = ffi.typeof("char[32]")
 _unpack: Any = ffi.unpack  # into bytes, because the array is one of char
+# Looked up once: one short input costs less than finding these.
+_new: Any = ffi.new
+_one_shot: Any = lib.aeor_blake3
 SIMD_NAMES = ("portable", "sse4.1", "avx2", "avx512")
 
 
 def blake3(data: Buffer) -> bytes:
     """The 32-byte BLAKE3 hash of ``data``."""
+    out = _new(_HASH)
     view = data if type(data) is bytes else ffi.from_buffer(data)
-    out = ffi.new(_HASH)
-    lib.aeor_blake3(view, len(view), out)
-    value: bytes = _unpack(out, HASH_SIZE)
-    return value
+    _one_shot(view, len(view), out)
+    return _unpack(out, HASH_SIZE)  # type: ignore[no-any-return]
 
 
 class Hasher:

@@ -4,7 +4,7 @@ Names and paths stay bytes here: whether they are UTF-8 and legal is for the lay
 """
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._native import ffi, lib
 from .faults import NodeFault
@@ -24,14 +24,10 @@ def node_kind(value: bytes) -> int:
     return int(lib.aeor_node_kind(value, len(value)))
 
 
-class Spot(NamedTuple):
-    """Where a child stands in a flat listing or leaf of `child_count`, or is to be put in (an empty
-    stretch): behind the others, or in the order of a leaf."""
-
-    child: ChildFields | None
-    start: int
-    end: int
-    child_count: int
+Spot = tuple[ChildFields | None, int, int, int]
+"""Of a name in a flat listing or leaf: its child, where that begins and ends, and how many children
+there are. A name that is not there has None, and begins and ends where it is to be put in: behind
+the others, or in the order of a leaf."""
 
 
 def dir_find(value: bytes, name: bytes) -> Spot | int:
@@ -44,7 +40,7 @@ def dir_find(value: bytes, name: bytes) -> Spot | int:
     bad_at: Any = ffi.new("uint64_t *")
     code = lib.aeor_node_find(value, len(value), name, len(name), child, spot, bad_at)
     if code == lib.AEOR_ABSENT:
-        return Spot(None, spot.start, spot.end, spot.count)
+        return None, spot.start, spot.end, spot.count
     at = child.hash_at
     if code == lib.AEOR_BELOW:
         return int(at)
@@ -62,7 +58,7 @@ def dir_find(value: bytes, name: bytes) -> Spot | int:
         child.virtual_time,
         child.node_id,
     )
-    return Spot(fields, spot.start, spot.end, spot.count)
+    return fields, spot.start, spot.end, spot.count
 
 
 def children(value: bytes) -> list[ChildFields]:

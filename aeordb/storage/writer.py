@@ -156,7 +156,7 @@ class WriteView(View):
         frames = frame_entries(
             kinds, bytes(versions), bytes(flags), bytes(compressions), keys, values, first
         )
-        lengths = array("Q", [_FRAME + len(value) for value in values])
+        lengths = array("Q", map(_FRAME.__add__, map(len, values)))
         self._log.place(frames, lengths, keys, kinds.translate(_KV_TYPE), self.pending)
         if count <= RECENT:
             self._log.placed = self._queue

@@ -16,7 +16,7 @@ from aeordb.format import constants as c
 from aeordb.format.keys import directory_content_key
 from aeordb.format.nodes import Child, Listing, encode_child, encode_listing
 from aeordb.native.faults import NodeFault
-from aeordb.native.nodes import FLAT, Spot, dir_find, node_kind
+from aeordb.native.nodes import FLAT, dir_find, node_kind
 from aeordb.storage.protocols import Reader, Writer
 from aeordb.tree import btree
 from aeordb.tree.splice import Trail, splice, splice_listing, write_listing
@@ -46,7 +46,7 @@ def find_trail(reader: Reader, directory: bytes, name: str) -> tuple[Child | Non
         value = entry.value
         try:
             found = dir_find(value, raw)
-            if isinstance(found, Spot):
+            if not isinstance(found, int):
                 fields, start, end, count = found
                 child = None
                 if fields is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from aeordb.format import constants as c
 from aeordb.format.keys import btree_key, directory_content_key
 from aeordb.format.nodes import NODE_HEAD, Child, encode_child, leaf_head
-from aeordb.native.nodes import FLAT, Spot, dir_find, node_kind
+from aeordb.native.nodes import FLAT, dir_find, node_kind
 from aeordb.storage.protocols import Writer
 
 
@@ -40,12 +40,12 @@ def splice_listing(
     new = value
     for name, child in edits.items():
         spot = dir_find(new, name.encode())
-        if not isinstance(spot, Spot):
+        if isinstance(spot, int):
             return None
-        if spot.child is None and child is not None and spot.child_count + 1 >= c.BTREE_THRESHOLD:
+        old, start, end, count = spot
+        if old is None and child is not None and count + 1 >= c.BTREE_THRESHOLD:
             return None
-        put = b"" if child is None else encode_child(*child)
-        new = new[: spot.start] + put + new[spot.end :]
+        new = new[:start] + (b"" if child is None else encode_child(*child)) + new[end:]
     return (key, len(value)) if new == value else write_listing(writer, new)
 
 

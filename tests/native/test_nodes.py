@@ -263,10 +263,11 @@ def test_where_a_child_stands_or_would_stand() -> None:
         for part in parts:
             name = part[59 : 59 + part[57]]
             spot = nodes.dir_find(value, name)
-            assert isinstance(spot, nodes.Spot)
-            assert spot.child is not None
-            assert spot.child[5] == name
-            assert (value[spot.start : spot.end], spot.child_count) == (part, 4)
+            assert not isinstance(spot, int)
+            child, start, end, count = spot
+            assert child is not None
+            assert child[5] == name
+            assert (value[start:end], count) == (part, 4)
         for name in (b"a", b"ba", b"c", b"e", b"\xff\xff"):
             at = bisect(names, name)
             place = first + sum(map(len, leaf[:at])) if first else len(value)
