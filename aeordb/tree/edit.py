@@ -71,10 +71,8 @@ class TreeEdit:
         check_writable(path)
         if path == ROOT:
             raise PathError(path=path, reason="the root is a folder")
-        child = self._tree.lookup(path)
-        if child is None:
-            self._tree.check_parents(path)
-        elif child.kind == c.KIND_DIRECTORY:
+        child = self._tree.target(path)
+        if child is not None and child.kind == c.KIND_DIRECTORY:
             raise ExistsError(
                 f"{quote(path)} is a folder",
                 path=path,
@@ -141,10 +139,8 @@ class TreeEdit:
         and for a parent that is no folder, ExistsError where a file or symlink stands.
         """
         check_writable(path)
-        child = self._tree.lookup(path)
-        if child is None:
-            self._tree.check_parents(path)
-        elif child.kind != c.KIND_DIRECTORY:
+        child = self._tree.target(path)
+        if child is not None and child.kind != c.KIND_DIRECTORY:
             raise ExistsError(f"{quote(path)} is {kind_name(child.kind)}", path=path)
         self._checked = None
         folder = self._tree.make(path)
@@ -225,9 +221,8 @@ class TreeEdit:
         self._delete(source, child)
 
     def _move_folder(self, source: TreePath, target: TreePath) -> None:
-        if self._tree.lookup(target) is not None:
+        if self._tree.target(target) is not None:
             raise ExistsError(path=target)
-        self._tree.check_parents(target)
         self._checked = None
         self.seal(source)
         child = self._tree.folder_child(source)

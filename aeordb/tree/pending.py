@@ -85,28 +85,42 @@ class OpenTree:
 
         Of a folder with changes, hash, size and times may be older ones or zeros.
         """
+        return self._reach(path)[0]
+
+    def target(self, path: TreePath) -> Child | None:
+        """The same, where something is to be put: PathError if something above `path` is there and
+        no folder."""
+        child, obstacle = self._reach(path)
+        if obstacle is not None:
+            above, kind = obstacle
+            raise PathError(path=path, reason=f"{quote(above)} is {kind_name(kind)}, not a folder")
+        return child
+
+    def _reach(self, path: TreePath) -> tuple[Child | None, tuple[str, int] | None]:
+        """What stands at `path`; and the path and kind of what stands above it and is no folder."""
         if path == ROOT:
-            return root_child(self.open[ROOT].base or c.ZERO_HASH)
+            return root_child(self.open[ROOT].base or c.ZERO_HASH), None
         folder_path, name = split(path)
         folder = self.open.get(folder_path)
         if folder is not None:
-            return self._child(folder, name)
+            return self._child(folder, name), None
         folder = self.open[ROOT]
-        names = iter(parts(path))
+        names = parts(path)
         found: Child | None = None
-        for name in names:
-            if name in folder.inner:
-                folder = folder.inner[name]
-                continue
-            found = self._child(folder, name)
-            break
-        else:
-            return folder.child()
-        for name in names:
-            if found is None or found.kind != c.KIND_DIRECTORY:
-                return None
-            found = self._find(found.hash, name, path)
-        return found
+        for depth, name in enumerate(names):
+            if found is None:
+                inner = folder.inner.get(name)
+                if inner is not None:
+                    folder = inner
+                    continue
+                found = self._child(folder, name)
+            elif found.kind != c.KIND_DIRECTORY:
+                return None, ("/" + "/".join(names[:depth]), found.kind)
+            else:
+                found = self._find(found.hash, name, path)
+            if found is None:
+                return None, None
+        return folder.child() if found is None else found, None
 
     def children(self, path: TreePath) -> Iterator[Child]:
         """What the folder at `path` holds now, in the order of names.
@@ -183,19 +197,6 @@ class OpenTree:
         return child
 
     # -- opening --------------------------------------------------------------------------
-
-    def check_parents(self, path: TreePath) -> None:
-        """PathError if something above `path` is there and no folder."""
-        above, _ = split(path)
-        while above != ROOT and above not in self.open:
-            child = self.lookup(above)
-            if child is not None:
-                if child.kind != c.KIND_DIRECTORY:
-                    raise PathError(
-                        path=path, reason=f"{quote(above)} is {kind_name(child.kind)}, not a folder"
-                    )
-                return
-            above, _ = split(above)
 
     def make(self, path: TreePath) -> Folder:
         """The open folder at `path`; it and those above it are made where nothing stands."""
