@@ -26,6 +26,10 @@ _BLOCK_CHUNKS: Final = 8
 BLOCK_LENGTH: Final = _BLOCK_CHUNKS * c.CHUNK_LENGTH
 """What one task of the pool handles; files up to this length need no pool."""
 
+# So many blocks wait for a thread, or are ready before their turn: the disk takes its time for some
+# writes, and no thread shall run out of work meanwhile.
+_AHEAD: Final = 8
+
 _STRIDE: Final = ROOM + c.CHUNK_LENGTH
 assert c.CHUNK_LENGTH == PIECE_SIZE
 
@@ -130,7 +134,7 @@ class _Pipeline:
         self._pool = pool
         self._owns_pool = pool is None
         self._hasher = hasher
-        self._limit = jobs + 2
+        self._limit = jobs + _AHEAD
         self._pending: deque[Future[Block]] = deque()
         self._taken: Block | None = None
         self._spare: list[bytearray] = []
@@ -187,11 +191,10 @@ def _is_full(pieces: Sequence[bytes]) -> bool:
 
 def _copy_and_frame(pieces: Sequence[bytes], first: int, how: How, room: bytearray) -> Block:
     """The block of pieces that have been read already; `first` are ahead of them."""
-    length = sum(map(len, pieces))
-    view = memoryview(room)
-    for at, piece in zip(range(ROOM, len(room), _STRIDE), pieces, strict=False):
-        view[at : at + len(piece)] = piece
-    return _frame(room, length, first, how)
+    slots = _slots(room, BLOCK_LENGTH)
+    for slot, piece in zip(slots, pieces, strict=False):
+        slot[: len(piece)] = piece
+    return _frame(room, slots, sum(map(len, pieces)), first, how)
 
 
 def _read_and_frame(fd: int, offset: int, first: int, how: How, room: bytearray) -> Block:
@@ -207,15 +210,16 @@ def _read_and_frame(fd: int, offset: int, first: int, how: How, room: bytearray)
             length += got
     except OSError as error:
         raise SourceError(*error.args) from error
-    return _frame(room, length, first, how)
+    return _frame(room, slots, length, first, how)
 
 
-def _frame(room: bytearray, length: int, first: int, how: How) -> Block:
-    """The block of the `length` bytes that `room` holds; `first` pieces are ahead of it."""
+def _frame(room: bytearray, slots: list[memoryview], length: int, first: int, how: How) -> Block:
+    """The block of the `length` bytes that lie in the `slots` of `room`; `first` pieces are ahead
+    of it."""
     frames = room
     if length < BLOCK_LENGTH:
         frames = room[: length + ROOM * -(-length // c.CHUNK_LENGTH)]
-    slots = _slots(frames, length)
+        slots = _slots(frames, length)
     offsets = array("Q", range(ROOM, len(frames), _STRIDE))
     lengths = array("Q", map(len, slots))
     joined, tops = hash_pieces(frames, offsets, lengths, CHUNK_PREFIX, first)

@@ -106,17 +106,26 @@ def pack_block(
     What is kept compressed depends on the pieces alone, not on other blocks or threads. Of equal
     pieces one is compressed.
     """
+    keys = chunk_keys(pieces) if keys is None else keys
+    # Noise costs zstd as much as a hash. After a piece that it could not shrink, samples of the
+    # next one in the block decide whether that is tried at all.
+    first = compressed(pieces[0]) if compress and pieces else None
+    if first is None and (not compress or (loose is not None and not any(loose[1:]))):
+        return [
+            Chunk(key, c.COMPRESSION_NONE, raw, len(raw))
+            for raw, key in zip(pieces, keys, strict=True)
+        ]
     chunks: dict[bytes, Chunk] = {}
     order: list[Chunk] = []
     in_vain = False
-    keys = chunk_keys(pieces) if keys is None else keys
     for number, (raw, key) in enumerate(zip(pieces, keys, strict=True)):
         chunk = chunks.get(key)
         if chunk is None:
             packed = None
-            # Noise costs zstd as much as a hash. After a piece that it could not shrink, samples
-            # of the next one in the block decide whether that is tried at all.
-            if compress and (not in_vain or (loose[number] if loose else _is_loose(raw))):
+            if number == 0:
+                packed = first
+                in_vain = packed is None
+            elif not in_vain or (loose[number] if loose else _is_loose(raw)):
                 packed = compressed(raw)
                 in_vain = packed is None
             if packed is None:

@@ -109,9 +109,10 @@ def store_content(
         hasher = Hasher()
         keys = bytearray()
         size = 0
+        bulk = writer if isinstance(writer, BulkWriter) else None
         for block in read_blocks(source, how, jobs or default_jobs(), pool, hasher):
-            if block.framed is not None and isinstance(writer, BulkWriter):
-                append_framed(writer, block.framed)
+            if block.framed is not None and bulk is not None:
+                append_framed(bulk, block.framed)
             else:
                 append_chunks(writer, block.chunks, how.flags)
             before = size
