@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from aeordb.errors import DamagedError
 from aeordb.format import constants as c
-from aeordb.format.nodes import Child, Internal, Leaf, Listing, encode_internal, encode_listing
+from aeordb.format.nodes import (
+    Child,
+    Internal,
+    Leaf,
+    Listing,
+    encode_child,
+    encode_internal,
+    encode_listing,
+)
 from aeordb.tree import btree
 from aeordb.tree.directory import (
     EMPTY,
@@ -290,3 +298,17 @@ def test_bad_nodes_are_damage_with_their_key() -> None:
 def test_an_edit_under_another_name_is_refused() -> None:
     with pytest.raises(ValueError, match="holds the child"):
         edit_directory(FakeWriter(), None, {"a": file_child("b")})
+
+
+def test_a_flat_listing_below_an_internal_node_is_damage() -> None:
+    """An edit made in its bytes would have put the listing in the place of the whole B-tree."""
+    writer = FakeWriter()
+    root, _ = edit_directory(writer, None, numbered(300))
+    node = btree.read_node(writer, root)
+    assert isinstance(node, Internal)
+    flat = encode_listing([encode_child(*file_child("a"))])
+    writer.append(c.ENTRY_DIRECTORY, node.keys[0], flat)
+    before = dict(writer.live)
+    with pytest.raises(DamagedError):
+        edit_directory(writer, root, {"b": file_child("b")})
+    assert writer.live == before
