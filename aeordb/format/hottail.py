@@ -107,21 +107,13 @@ def decode_voids(records: Bytes) -> tuple[Void, ...]:
     return tuple((start, size) for _, start, size in HOT_TAIL_VOID.iter_unpack(records))
 
 
-def encode_hot_tail(records: Bytes, voids: Sequence[Void] | bytes, region: int = 0) -> bytes:
-    """A hot tail of joined write records and voids; zeros behind it up to `region` bytes.
-
-    `voids` are ranges, or void records joined already.
-    """
+def encode_hot_tail(records: Bytes, voids: Sequence[Void], region: int = 0) -> bytes:
+    """A hot tail of joined write records and voids; zeros behind it up to `region` bytes."""
     count, rest = divmod(len(records), c.HOT_TAIL_RECORD_LENGTH)
     if rest:
         raise FormatError(f"write records of {len(records)} bytes")
-    if isinstance(voids, bytes):
-        rows = voids
-    else:
-        rows = b"".join(encode_void_record(*void) for void in voids)
-    void_count, rest = divmod(len(rows), c.HOT_TAIL_VOID_LENGTH)
-    if rest:
-        raise FormatError(f"void records of {len(rows)} bytes")
+    rows = b"".join(encode_void_record(*void) for void in voids)
+    void_count = len(voids)
     if count > c.U32_MAX or void_count > c.U32_MAX:
         raise FormatError("too many hot tail records")
     head = HOT_TAIL.pack(c.HOT_TAIL_MAGIC, c.HOT_TAIL_VERSION, count, void_count, 0)[:_CRC_OFFSET]

@@ -67,7 +67,7 @@ class Hasher:
         """The 32-byte hash of all so far; the stream may go on."""
         out = ffi.new(_HASH)
         lib.aeor_blake3_digest(self._state, out)
-        return _hash_bytes(out)
+        return hash_bytes(out)
 
 
 def blake3_many(inputs: Sequence[bytes | memoryview], prefix: bytes = b"") -> list[bytes]:
@@ -184,7 +184,8 @@ def set_simd(name: str) -> None:
         raise ValueError(f"no SIMD level {name!r} here")
 
 
-def _hash_bytes(out: Any) -> bytes:
+def hash_bytes(out: Any) -> bytes:
+    """The hash that the helper wrote into an array of 32 chars."""
     value: bytes = _unpack(out, HASH_SIZE)
     return value
 

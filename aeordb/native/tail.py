@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from aeordb.native._native import ffi, lib
-from aeordb.native.hashing import HASH_SIZE
+from aeordb.native.hashing import hash_bytes
 from aeordb.native.memory import new_unset
 from aeordb.native.table import RECORD, Table
 from aeordb.native.voids import Voids
 
 _HEADER = int(lib.AEOR_TAIL_HEADER)
 _VOID_RECORD = int(lib.AEOR_VOID_RECORD)
-_HASH: Any = ffi.typeof("char[32]")
-_unpack: Any = ffi.unpack  # into bytes, because the array is one of char
 
 
 def write_tail(
@@ -28,11 +26,11 @@ def write_tail(
     if rest:
         raise ValueError(f"void records of {len(more)} bytes")
     out: Any = new_unset("uint8_t[]", length)
-    tail_hash: Any = new_unset(_HASH)
+    tail_hash: Any = new_unset("char[32]")
     records, listed = table.pointer, voids.pointer
     if lib.aeor_tail_write(records, listed, more, more_count, out, length, tail_hash):
         raise ValueError(f"the hot tail does not fit {length} bytes")
     tail = ffi.buffer(out)
     start = _HEADER + RECORD * records.count
     end = start + _VOID_RECORD * (listed.count + more_count)
-    return memoryview(tail), tail[start:end], _unpack(tail_hash, HASH_SIZE)
+    return memoryview(tail), tail[start:end], hash_bytes(tail_hash)

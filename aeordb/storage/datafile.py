@@ -289,7 +289,7 @@ class DataFile:
             if sync:
                 self.sync()
             self.write(offset, data)
-            self.begin()
+            begin_writing(self.fd, 0, 0)
             return
         self._check()
         code = send(self.fd, data, offset, sync=sync)
@@ -297,10 +297,6 @@ class DataFile:
             error = OSError(abs(code), os.strerror(abs(code)))
             raise self._sync_failed(error) if code < 0 else self._not_durable("write", error)
         self._run = (0, 0)
-
-    def begin(self) -> None:
-        """Lets the system begin to write what is not on its way yet; see :func:`begin_writing`."""
-        begin_writing(self.fd, 0, 0)
 
     def sync(self) -> None:
         """Makes all writes so far durable; a failure makes this object read-only for good."""

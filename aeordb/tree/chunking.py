@@ -121,13 +121,13 @@ def pack_block(
     for number, (raw, key) in enumerate(zip(pieces, keys, strict=True)):
         chunk = chunks.get(key)
         if chunk is None:
-            packed = None
             if number == 0:
                 packed = first
-                in_vain = packed is None
-            elif not in_vain or (loose[number] if loose else _is_loose(raw)):
+            elif in_vain and not (loose[number] if loose else _is_loose(raw)):
+                packed = None
+            else:
                 packed = compressed(raw)
-                in_vain = packed is None
+            in_vain = packed is None
             if packed is None:
                 chunk = Chunk(key, c.COMPRESSION_NONE, raw, len(raw))
             else:

@@ -126,7 +126,7 @@ def edit_directory(
         done = None
         entry = writer.read_as(directory, c.ENTRY_DIRECTORY)
         value, offset = entry.value, entry.offset
-        if 1 < len(edits) <= _FEW and node_kind(value) == FLAT:
+        if len(edits) <= _FEW and node_kind(value) == FLAT:
             try:
                 done = splice_listing(writer, directory, value, edits)
             except NodeFault as fault:
